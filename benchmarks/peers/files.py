@@ -1,0 +1,92 @@
+"""What people write by hand: pickle to a temporary file, fsync, rename, fsync the directory. One file per version."""
+
+import heapq
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from benchmarks.peers.interface import Place
+from benchmarks.states import State, pack, unpack
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class FilesSession:
+    def __init__(self, root: Path, *, history: bool) -> None:
+        self.root = root
+        self.history = history
+
+    def save(self, key: str, version: int, state: State, *, brief: bool = False) -> None:
+        directory = self.root / key
+        if not directory.is_dir():
+            directory.mkdir()
+            _sync_directory(self.root)
+        path = directory / f"{version if self.history else 0:08d}"
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("wb") as file:
+            file.write(pack(state))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+        _sync_directory(directory)
+
+    def load(self, key: str) -> State:
+        return unpack((self.root / key / f"{self.latest(key):08d}").read_bytes())
+
+    def latest(self, key: str) -> int:
+        return max(int(name) for name in os.listdir(self.root / key) if name.isdigit())
+
+    def latest_all(self) -> int:
+        return len({key: self.latest(key) for key in os.listdir(self.root)})
+
+    def newest(self, count: int) -> int:
+        def ages() -> Iterator[tuple[int, str, str]]:
+            for directory in os.scandir(self.root):
+                for entry in os.scandir(directory.path):
+                    yield entry.stat().st_mtime_ns, directory.name, entry.name
+
+        return len(heapq.nlargest(count, ages()))
+
+    def expire(self, below: int) -> None:
+        for key in os.listdir(self.root):
+            for name in os.listdir(self.root / key):
+                if int(name) < below:
+                    (self.root / key / name).unlink()
+            _sync_directory(self.root / key)
+
+    def compact(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Files:
+    name: ClassVar[str] = "files"
+    terms: ClassVar[str] = "pickle, temporary file, fsync, rename, fsync of the directory"
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.server = None
+
+    @classmethod
+    def missing(cls) -> str | None:
+        return None
+
+    @classmethod
+    def version(cls) -> str:
+        return f"Python {platform.python_version()}"
+
+    def start(self) -> None:
+        pass
+
+    def session(self) -> FilesSession:
+        return FilesSession(self.place.store, history=self.place.history)

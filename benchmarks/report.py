@@ -1,0 +1,143 @@
+"""Result lines to the Markdown tables of docs/BENCHMARKS.md: every figure there is written by this module.
+
+A cell is the median over the rounds, with the least and the most. A ratio is taken inside each round first, between two
+peers that ran minutes apart on the same machine; the median of those ratios is what counts.
+"""
+
+import json
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.peers import PEERS
+from benchmarks.runner import SUBJECT, Line
+from benchmarks.targets import TARGETS, Target
+from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads.interface import Workload
+
+BEGIN = "<!-- written by python -m benchmarks report: begin -->"
+END = "<!-- written by python -m benchmarks report: end -->"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One header line and the results below it."""
+
+    header: Line
+    results: list[Line]
+
+    def values(self, workload: str, peer: str, field: str) -> dict[int, float]:
+        """Round to figure."""
+        return {
+            line["round"]: line[field]
+            for line in self.results
+            if line["workload"] == workload and line["peer"] == peer and field in line
+        }
+
+    def peers(self, workload: str) -> list[str]:
+        """The peers that have a line for the workload, in the order of the tables."""
+        seen = {line["peer"] for line in self.results if line["workload"] == workload}
+        return [peer for peer in PEERS if peer in seen]
+
+    def ratios(self, workload: str, field: str, peer: str) -> list[float]:
+        """The subject's figure over the peer's, round by round."""
+        own, other = self.values(workload, SUBJECT, field), self.values(workload, peer, field)
+        return [own[number] / other[number] for number in sorted(own.keys() & other.keys()) if other[number]]
+
+
+def read_runs(files: Iterable[Path]) -> list[Run]:
+    """The runs of all the files, in order."""
+    runs: list[Run] = []
+    for file in files:
+        for text in file.read_text().splitlines():
+            line = json.loads(text)
+            if line["kind"] == "run":
+                runs.append(Run(line, []))
+            else:
+                runs[-1].results.append(line)
+    return runs
+
+
+def number(value: float) -> str:
+    """Three digits that matter, thousands apart."""
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
+
+
+def cell(values: Iterable[float]) -> str:
+    """Median [least to most]."""
+    known = list(values)
+    if not known:
+        return ""
+    least, most = number(min(known)), number(max(known))
+    return number(statistics.median(known)) + ("" if least == most else f" [{least} to {most}]")
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """A Markdown table, with an empty line after it."""
+    yield "| " + " | ".join(headings) + " |"
+    yield "|---" * len(headings) + "|"
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
+    yield ""
+
+
+def _figures_row(run: Run, workload: Workload, peer: str) -> list[str]:
+    lines = [line for line in run.results if line["workload"] == workload.name and line["peer"] == peer]
+    errors = [line["error"].strip().splitlines()[-1] for line in lines if "error" in line]
+    wrong = any(line.get(field, 0) for line in lines for field in workload.zero)
+    remark = f"failed: {errors[0]}" if errors else "**no**" if wrong else "yes"
+    cells = [cell(run.values(workload.name, peer, column.field).values()) for column in workload.columns]
+    return [peer, str(len(lines) - len(errors)), remark, *cells]
+
+
+def _workload_tables(run: Run, workload: Workload) -> Iterator[str]:
+    peers = run.peers(workload.name)
+    if not peers:
+        return
+    yield from (f"### {workload.title}", "", workload.definition, "")
+    headings = ["peer", "rounds", "data right", *(column.heading for column in workload.columns)]
+    yield from table(headings, (_figures_row(run, workload, peer) for peer in peers))
+    others = [peer for peer in peers if peer != SUBJECT]
+    columns = [column for column in workload.columns if column.ratio]
+    if SUBJECT in peers and others and columns:
+        yield from (f"{SUBJECT} as a multiple of each peer, in the same round:", "")
+        rows = [[p, *(cell(run.ratios(workload.name, c.field, p)) for c in columns)] for p in others]
+        yield from table(["over", *(column.heading for column in columns)], rows)
+
+
+def _target_row(run: Run, target: Target) -> list[str] | None:
+    if target.over is None:
+        values = list(run.values(target.workload, SUBJECT, target.field).values())
+    else:
+        values = run.ratios(target.workload, target.field, target.over)
+    if not values:
+        return None
+    median = statistics.median(values)
+    return [target.text, target.wanted(), cell(values), "yes" if target.reached(median) else "**no**"]
+
+
+def _run_sections(run: Run) -> Iterator[str]:
+    header = run.header
+    yield from (f"## {header['command']}", "")
+    if header["scale"] != 1.0:
+        yield from (f"**Shortened to {header['scale']} of each workload: not for comparison.**", "")
+    yield from table(["machine", ""], header["machine"].items())
+    terms = ([name, version, PEERS[name].terms] for name, version in header["versions"].items())
+    yield from table(["peer", "version", "how it is set"], terms)
+    reached = [row for target in TARGETS if (row := _target_row(run, target)) is not None]
+    if reached:
+        yield from table(["figure to reach", "wanted", "measured", "reached"], reached)
+    for workload in WORKLOADS.values():
+        yield from _workload_tables(run, workload)
+
+
+def report(files: Sequence[Path], document: Path) -> None:
+    """Put the tables of all runs between the markers of the document."""
+    text = document.read_text()
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{document} has no place for the tables: it needs the lines {BEGIN!r} and {END!r}")
+    sections = "\n".join(line for run in read_runs(files) for line in _run_sections(run)).rstrip()
+    document.write_text(f"{before}{begin}\n\n{sections}\n\n{end}{after}")
