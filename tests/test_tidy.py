@@ -57,13 +57,14 @@ def test_every_module_is_named_for_what_it_does() -> None:
 
 LOADED = """
 import importlib, json, pkgutil, sys
+FOR_A_LIBRARY_THAT_THE_CALLER_BRINGS = ("ckptclient.integrations", "ckptclient.payload.arrays")
 before = set(sys.modules)
 import ckptclient
 at_import = set(sys.modules) - before
 for name in getattr(ckptclient, "__all__", ()):
     getattr(ckptclient, name)
 for module in pkgutil.walk_packages(ckptclient.__path__, "ckptclient."):
-    if not module.name.startswith("ckptclient.integrations"):
+    if not module.name.startswith(FOR_A_LIBRARY_THAT_THE_CALLER_BRINGS):
         importlib.import_module(module.name)
 files = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items() if name not in before}
 print(json.dumps([sorted(at_import), files]))
