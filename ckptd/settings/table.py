@@ -1,0 +1,157 @@
+"""One row for each setting, and what must hold between settings."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+from ckptd.settings import tree
+from ckptd.settings.kinds import (
+    CADENCE,
+    COMPRESSION,
+    GRANTS,
+    GROUP,
+    LIMIT,
+    OPTIONAL_PATH,
+    PATH,
+    SHARE,
+    SOCKET,
+    Kind,
+    choice,
+    duration,
+    integer,
+    size,
+)
+
+SECTIONS: Final[Mapping[str, type[Any]]] = {
+    "store": tree.Store,
+    "archive": tree.Archive,
+    "retention": tree.Retention,
+    "checkpoint": tree.Checkpoint,
+    "cleanup": tree.Cleanup,
+    "process": tree.Process,
+    "limits": tree.Limits,
+    "roles": tree.Roles,
+    "log": tree.Log,
+}
+
+Mode: TypeAlias = Literal["node", "private"]
+"""A node's daemon serves its users under systemd; a private one serves who started it, under the XDG directories."""
+
+Raw: TypeAlias = str | int | bool | list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row. `default` and `private` (a private daemon's default, where it differs) are as the file would have them."""
+
+    key: str
+    field: str
+    kind: Kind
+    default: Raw
+    help: str
+    private: Raw | None = None
+    reloadable: bool = False
+    flag: str = ""
+    original: str = ""  # the variable of the original system, and the unit that its bare number is in
+    original_unit: str = ""
+
+    @property
+    def section(self) -> str:
+        """The table in the file that it stands in; empty at the top."""
+        return self.key.rpartition(".")[0]
+
+    @property
+    def environment(self) -> str:
+        """The variable of the environment that sets it."""
+        return "CKPTD_" + self.key.replace(".", "_").upper()
+
+    def default_in(self, mode: Mode) -> Raw:
+        """The default, paths with the variables in them ($XDG_DATA_HOME, $STORE) still to be replaced."""
+        return self.private if mode == "private" and self.private is not None else self.default
+
+
+# fmt: off
+SETTINGS: Final[tuple[Setting, ...]] = (
+    Setting("socket", "socket", SOCKET, "/run/ckptd/ckptd.sock", "Where workers find the daemon; a socket that systemd passes wins.",
+        private="$XDG_RUNTIME_DIR/ckptd-$STORE.sock", flag="--socket"),
+    Setting("socket_group", "socket_group", GROUP, "ckptd", "The group whose members may connect (mode 0660).", private=""),
+    Setting("idle_exit", "idle_exit_seconds", duration("100 ms", "30 d", "never"), 0, "How long after its last client a daemon ends.", private="60 s"),
+
+    Setting("store.path", "path", PATH, "/var/lib/ckptd", "The directory of the store: ext4 or xfs, never a network file system.",
+        private="$XDG_DATA_HOME/ckptd", flag="--store", original="CHECKPOINT_STORAGE_PATH"),
+    Setting("store.limit", "limit", LIMIT, "80 %", "What the store may hold; a save beyond it is refused with NO_SPACE.",
+        private="10 GB", reloadable=True, original="CHECKPOINT_MAX_SIZE_GB", original_unit=" GB"),
+    Setting("store.inline", "inline_bytes_max", size("64 B", "64 KiB", "none"), "4 KiB", "Payloads up to this size live in the catalog, larger ones in packs."),
+    Setting("store.compression", "compression_level", COMPRESSION, True, "Compress what a sample says is worth it; true is zstd level 3.",
+        original="CHECKPOINT_COMPRESSION"),
+    Setting("store.reserve", "reserve_bytes_max", size("1 MiB", "1 GiB", "none"), "64 MiB",
+        "Kept free to delete on a full disk; never more than 1 % of the file system."),
+
+    Setting("archive.path", "path", OPTIONAL_PATH, "", "Where old checkpoints of completed processes move; none keeps them in the store.",
+        original="CHECKPOINT_BACKUP_PATH"),
+    Setting("archive.after", "after_seconds", duration("1 min", "3650 d"), "30 d", "The age at which they move."),
+
+    Setting("retention.ttl", "ttl_seconds", duration("1 s", "3650 d", "for ever"), "24 h",
+        "How long a checkpoint is kept where its save doesn't say.", reloadable=True),
+    Setting("retention.completed_ttl", "completed_ttl_seconds", duration("1 s", "3650 d", "for ever"), "168 h",
+        "The same for the last checkpoint of a completed process.", reloadable=True),
+    Setting("retention.trash", "trash_seconds", duration("1 s", "365 d", "not at all"), "24 h",
+        "How long what has expired or was deleted can be revived.", reloadable=True),
+    Setting("retention.abandon_after", "abandon_after_seconds", duration("1 s", "3650 d", "never"), "30 d",
+        "When an unfinished process that nobody took up again is given up, and its checkpoints may expire.", reloadable=True),
+
+    Setting("checkpoint.interval", "interval_seconds", CADENCE, "300 s",
+        "How often a process is told that a checkpoint is due; auto weighs what a save costs against how often work is interrupted.", reloadable=True),
+    Setting("checkpoint.progress", "progress_share", SHARE, "5 %", "The progress after which a checkpoint is due.", reloadable=True),
+
+    Setting("cleanup.interval", "interval_seconds", duration("1 s", "30 d", "only when asked"), "3600 s",
+        "How often expired checkpoints are removed and space is given back.", reloadable=True),
+
+    Setting("process.lease", "lease_seconds", duration("100 ms", "1 d"), "60 s", "How long a silent holder keeps its process; any word of it renews.", reloadable=True),
+    Setting("process.grace", "grace_seconds", duration("100 ms", "1 d"), "30 s", "How long a worker whose connection broke may come back under its epoch.", reloadable=True),
+    Setting("process.attempts_max", "attempts_max", integer(1, 1000), 3, "After so many deaths on the same item it is set aside as failed.", reloadable=True),
+
+    Setting("limits.connections_max", "connections_max", integer(2, 100_000), 2048, "Connections at a time; LimitNOFILE must allow them."),
+    Setting("limits.operator_slots", "operator_slots", integer(0, 1000), 16, "How many of these are kept for operators."),
+    Setting("limits.requests_max", "requests_max", integer(1, 10_000), 64, "Requests in flight on one connection; further ones wait unread."),
+    Setting("limits.connection_bytes_max", "connection_bytes_max", size("2 MiB", "1 GiB"), "8 MiB", "Memory that one connection may tie up."),
+    Setting("limits.write_deadline", "write_deadline_seconds", duration("100 ms", "1 h"), "30 s", "How long a client may leave its replies unread before it is disconnected."),
+
+    Setting("roles.operators", "operators", GRANTS, ["group:ckptd-operators"], "Who sees and steers the processes of all users; root always does.",
+        private=[], reloadable=True),
+    Setting("roles.admins", "admins", GRANTS, [], "Who may, beyond that, change the daemon itself; root always may.", reloadable=True),
+
+    Setting("log.level", "level", choice("debug", "info", "warning", "error"), "info", "The least that is written.", reloadable=True),
+    Setting("log.format", "format", choice("auto", "json", "console"), "auto", "auto is readable on a terminal and JSON everywhere else."),
+)
+# fmt: on
+
+BY_KEY: Final[Mapping[str, Setting]] = {setting.key: setting for setting in SETTINGS}
+
+# --- what must hold between settings ---
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A demand on more than one setting, in words that complete "accepted: "."""
+
+    keys: tuple[str, ...]
+    holds: Callable[[tree.Config], bool]
+    accepted: str
+
+
+def _apart(config: tree.Config) -> bool:
+    archive = config.archive.path
+    return archive is None or not (
+        archive.is_relative_to(config.store.path) or config.store.path.is_relative_to(archive)
+    )
+
+
+RELATIONS: Final[tuple[Relation, ...]] = (
+    Relation(
+        ("limits.operator_slots", "limits.connections_max"),
+        lambda config: config.limits.operator_slots < config.limits.connections_max,
+        "fewer slots for operators than connections, so that workers get in",
+    ),
+    Relation(("archive.path", "store.path"), _apart, "two directories of which neither contains the other"),
+)

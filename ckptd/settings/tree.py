@@ -1,0 +1,143 @@
+"""The frozen tree of every setting's value, one class for each section of the file.
+
+Values are parsed once and never checked again; durations are seconds, sizes bytes, and their names say so. Where 0 is
+not plain zero (for ever, never) the row in `ckptd.settings.table` says what it means.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLimit:
+    """What the store may hold: bytes, a share of its file system, or, with neither, as much as fits."""
+
+    bytes_max: int | None = None
+    share: float | None = None
+
+    def of(self, file_system_bytes: int) -> int | None:
+        """The limit in bytes on a file system of this size; None where there is none."""
+        return self.bytes_max if self.share is None else int(self.share * file_system_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A user or group of this machine that is given a role."""
+
+    kind: Literal["user", "group"]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where checkpoints lie and how."""
+
+    path: Path
+    limit: StoreLimit
+    inline_bytes_max: int
+    compression_level: int  # zstd's; 0 stores raw
+    reserve_bytes_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Where old ones move."""
+
+    path: Path | None
+    after_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what is kept."""
+
+    ttl_seconds: float
+    completed_ttl_seconds: float
+    trash_seconds: float
+    abandon_after_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """When the daemon says that one is due."""
+
+    interval_seconds: float | Literal["auto"]
+    progress_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cleanup:
+    """When what has expired goes."""
+
+    interval_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """How long a silent holder is waited for, and how often an item may kill its worker."""
+
+    lease_seconds: float
+    grace_seconds: float
+    attempts_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What clients may take of the daemon."""
+
+    connections_max: int
+    operator_slots: int
+    requests_max: int
+    connection_bytes_max: int
+    write_deadline_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Who may do more than work on processes of their own."""
+
+    operators: tuple[Grant, ...]
+    admins: tuple[Grant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What the daemon writes about itself."""
+
+    level: Literal["debug", "info", "warning", "error"]
+    format: Literal["auto", "json", "console"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a setting is and who said so.
+
+    `text` is the value for people, the same for equal values; `source` a file with its line, a variable, a flag, or
+    "default".
+    """
+
+    value: object
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Every setting's value; a section is an attribute, as it is a table in the file."""
+
+    socket: Path
+    socket_group: str
+    idle_exit_seconds: float
+    store: Store
+    archive: Archive
+    retention: Retention
+    checkpoint: Checkpoint
+    cleanup: Cleanup
+    process: Process
+    limits: Limits
+    roles: Roles
+    log: Log
+    origins: Mapping[str, Origin] = field(compare=False, repr=False)
+    """By key, in the order of the table."""
