@@ -83,7 +83,13 @@ def load(path: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]
 def find_file(mode: Mode, environ: Mapping[str, str]) -> Path | None:
     """The file that is read when none is named; None where there is none."""
     path = NODE_FILE if mode == "node" else Path(_xdg(environ)["XDG_CONFIG_HOME"], "ckptd", "ckptd.toml")
-    return path if path.exists() else None
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        return path  # it is there, but not for us: `load` says so, where silence would start with other settings
+    return path
 
 
 @dataclass(frozen=True, slots=True)

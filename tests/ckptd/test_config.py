@@ -258,6 +258,13 @@ def test_which_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (find_file("node", environ), find_file("private", environ)) == (tmp_path / "ckptd.toml", private)
 
 
+def test_a_file_that_is_hidden_from_us_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "ckptd").symlink_to("ckptd")  # a loop, because nothing is hidden from root, who may run this
+    found = find_file("private", {"XDG_CONFIG_HOME": str(tmp_path)})
+    assert found == tmp_path / "ckptd" / "ckptd.toml"
+    assert problems(found)[0].hint == "Too many levels of symbolic links"
+
+
 def test_a_reload_takes_over_what_it_can_and_names_the_rest() -> None:
     old = load(None, {}, {})
     new = load(None, {"CKPTD_STORE_PATH": "/new", "CKPTD_RETENTION_TTL": "1 h", "CKPTD_ROLES_ADMINS": "user:a"}, {})

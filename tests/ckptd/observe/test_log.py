@@ -199,3 +199,13 @@ def test_nothing_is_loaded_or_written_before_it_is_configured() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
     assert (done.stdout.strip(), done.stderr) == ("False", "")
+
+
+def test_structlog_is_loaded_without_rich_which_stays_available() -> None:
+    program = (
+        "import sys; from ckptd.clock import SystemClock; from ckptd.observe import log;"
+        "log.configure('info', 'json', SystemClock()); print('structlog' in sys.modules, 'rich' in sys.modules);"
+        "import rich.console"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout.split() == ["True", "False"]

@@ -1,0 +1,1 @@
+"""Tests of the daemon, in the tree of its modules."""
