@@ -51,6 +51,8 @@ FAULTS = [
     ("wire-pure", "ckptclient/wire/frames", "import logging"),
     ("wire-pure", "ckptclient/wire/__init__", "import threading"),
     ("wire-pure", "ckptclient/errors", "import os"),
+    ("wire-pure", "ckptclient/calls", "import time"),
+    ("wire-pure", "ckptclient/flight", "from ckptclient import clock"),
     ("borrowed", "ckptd/loops/cleanup", "from ckptclient import sync"),
     ("borrowed", "ckptd/rpc/session", "from ckptclient import calls"),
     ("borrowed", "ckptd/service/checkpoints", "from ckptclient import payload"),
