@@ -100,6 +100,16 @@ TAKES: Final[Mapping[Role, frozenset[Step]]] = {
 }
 """Which messages a role sends, and so which ones it never receives. CLOSE and END are anybody's."""
 
+_Moves: TypeAlias = Mapping[tuple[State, Step], State]
+
+
+def _moves(role: Role) -> _Moves:
+    return {pair: following for pair, following in TABLE.items() if pair[1] in TAKES[role]}
+
+
+_MOVES: Final[Mapping[Role, _Moves]] = {role: _moves(role) for role in Role}
+_PEER: Final[Mapping[Role, Role]] = {Role.CLIENT: Role.SERVER, Role.SERVER: Role.CLIENT}
+
 
 class OutOfTurn(RuntimeError):
     """This end tried a step that the conversation doesn't allow: a bug of the caller's."""
@@ -119,7 +129,17 @@ Event: TypeAlias = Message | PeerClosed
 class Connection:
     """The machine of one connection, for either role. Not thread-safe: the driver holds its lock."""
 
-    __slots__ = ("_decoder", "_hello_id", "_ids", "frame_bytes_max", "received", "role", "state")
+    __slots__ = (
+        "_decoder",
+        "_hello_id",
+        "_ids",
+        "_inbound",
+        "_outbound",
+        "frame_bytes_max",
+        "received",
+        "role",
+        "state",
+    )
 
     def __init__(self, role: Role, frame_bytes_max: int = limits.frame_bytes_max) -> None:
         self.role = role
@@ -127,6 +147,7 @@ class Connection:
         self.state = State.EXPECT_HELLO
         self.received: list[Event] = []
         """What the latest `receive` gave; where it raised, what came before the violation."""
+        self._outbound, self._inbound = _MOVES[role], _MOVES[_PEER[role]]
         self._decoder = Decoder(frame_bytes_max)
         self._ids: set[int] = set()
         self._hello_id: int | None = None
@@ -182,8 +203,8 @@ class Connection:
         elif self.state is State.CLOSED:
             return b""
         step = self._step_of(message)
-        following = TABLE.get((self.state, step))
-        if following is None or step not in TAKES[self.role]:
+        following = self._outbound.get((self.state, step))
+        if following is None:
             raise OutOfTurn(f"a {self.role.value} may not send a {step.value} when {self.state.value}")
         if isinstance(message, Request) and message.id in self._ids:
             raise OutOfTurn(f"message id {message.id} is in flight")
@@ -207,8 +228,8 @@ class Connection:
 
     def _take(self, message: Message, events: list[Event]) -> None:
         step = self._step_of(message)
-        following = TABLE.get((self.state, step))
-        if following is None or step in TAKES[self.role]:
+        following = self._inbound.get((self.state, step))
+        if following is None:
             raise ProtocolError(
                 f"a {step.value} came when {self.state.value}",
                 hint="a connection begins with one hello, and goes on when it was answered",
