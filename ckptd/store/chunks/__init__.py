@@ -1,0 +1,1 @@
+"""Where chunks' bytes lie; `interface` states the obligations."""

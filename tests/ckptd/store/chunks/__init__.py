@@ -1,0 +1,1 @@
+"""Tests of the chunk stores: one suite, run by each."""
