@@ -28,6 +28,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.seed = secrets.randbelow(2**32)
 
 
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what is loaded by now stays: the collection after each test looks at what the test made
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error"):
         terminalreporter.write_line(f"to repeat what was drawn at random: --seed={config.option.seed}")
