@@ -1,0 +1,1 @@
+"""The checkpoint daemon: it owns the stored checkpoints, the process table and their upkeep."""
