@@ -40,7 +40,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> random.Random:
     """The test's own source of randomness; the same for the same `--seed`, whatever else runs."""
-    return random.Random(f"{request.config.option.seed}:{request.node.nodeid}")
+    return random.Random(f"{request.config.option.seed}:{request.path.stem}:{request.node.name}")
 
 
 @pytest.fixture(autouse=True)
