@@ -1,0 +1,1 @@
+"""The pure decisions, as tables and properties."""
