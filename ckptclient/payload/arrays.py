@@ -85,7 +85,7 @@ def lift_part(form: Mapping[str, Any], data: bytes | memoryview) -> Array:
 def lower_scalar(value: np.generic, walk: Walk) -> list[object]:
     """Element type and bytes; text and bytes by value, because an array would cut zeros off their end."""
     if type(value) is np.str_:
-        return [HEADS[NUMPY_SCALAR], "U", str(value)]
+        return [HEADS[NUMPY_SCALAR], "U", str.__str__(value)]
     if type(value) is np.bytes_:
         return [HEADS[NUMPY_SCALAR], "S", bytes(value)]
     return [HEADS[NUMPY_SCALAR], _lower_dtype(value.dtype, value), value.tobytes()]
