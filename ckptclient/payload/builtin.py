@@ -13,7 +13,6 @@ from .tags import (
     SET,
     SLICE,
     TUPLE,
-    Refused,
     Row,
     Walk,
 )
@@ -64,7 +63,8 @@ def lower_wide_int(value: int) -> list[object]:
     return [HEADS[INT], value.to_bytes((value.bit_length() + 8) // 8, "big", signed=True)]
 
 
-def _lift_wide_int(data: bytes) -> int:
+def lift_wide_int(data: bytes) -> int:
+    """Undo `lower_wide_int`."""
     return int.from_bytes(data, "big", signed=True)
 
 
@@ -80,16 +80,11 @@ def _lower_slice(value: Any, walk: Walk) -> list[object]:
     return [HEADS[SLICE], walk(value.start), walk(value.stop), walk(value.step)]
 
 
-def _refuse_plain(value: object, walk: Walk) -> object:
-    raise Refused(value, "an integer is packed as it is")
-
-
 ROWS = (
     Row(DICT, "builtins", ("dict",), lower_dict, lift_dict),
     Row(TUPLE, "builtins", ("tuple",), _lower_items(TUPLE), lambda *items: items),
     Row(SET, "builtins", ("set",), _lower_items(SET), lambda *items: set(items)),
     Row(FROZENSET, "builtins", ("frozenset",), _lower_items(FROZENSET), lambda *items: frozenset(items)),
-    Row(INT, "builtins", (), _refuse_plain, _lift_wide_int),
     Row(COMPLEX, "builtins", ("complex",), _lower_complex, complex),
     Row(RANGE, "builtins", ("range",), _lower_range, range),
     Row(SLICE, "builtins", ("slice",), _lower_slice, slice),

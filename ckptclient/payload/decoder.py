@@ -191,6 +191,7 @@ def _lift_numpy_scalar(*args: Any) -> object:
 
 _LIFT: dict[int, Lift] = {
     **{row.tag: row.lift for rows in (builtin.ROWS, buffers.ROWS, library.ROWS, registry.ROWS) for row in rows},
+    tags.INT: builtin.lift_wide_int,
     tags.NDARRAY: _lift_ndarray,
     tags.NUMPY_SCALAR: _lift_numpy_scalar,
 }

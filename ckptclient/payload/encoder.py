@@ -64,7 +64,7 @@ def _encode(state: object, lowering: _Lowering, root: str) -> bytes:
     except Refused as error:
         raise _refusal(root, state, error) from None
     except RecursionError:
-        raise _too_deep(root, state) from None
+        raise _too_deep(root, state, lowering.depth) from None
     except RuntimeError as error:
         raise Encoding(f"{root} changed while it was saved: {error}", hint="save between the changes") from error
     except OverflowError as error:
@@ -93,13 +93,13 @@ def _wide_int(value: object) -> object:
 class _Lowering:
     """One pass over one state; the `Walk` that the codecs see."""
 
-    __slots__ = ("_depth", "_items", "_references", "_spill", "bytes_max", "parts")
+    __slots__ = ("_items", "_references", "_spill", "bytes_max", "depth", "parts")
 
     def __init__(self, bytes_max: int, *, spill: bool) -> None:
         self.bytes_max = bytes_max
         self.parts: list[Part] = []
         self._spill = spill
-        self._depth = 0
+        self.depth = 0
         self._items = 0
         self._references: dict[Hashable, tuple[list[object], object]] = {}
 
@@ -107,12 +107,12 @@ class _Lowering:
         kind = type(value)
         if kind in PLAIN:
             return value
-        if self._depth >= DEPTH_MAX:
+        if self.depth >= DEPTH_MAX:
             raise RecursionError
-        self._depth += 1
+        self.depth += 1
         lower = _known.get(kind) or registry.find(kind) or _meet(kind, value)
         lowered = lower(value, self)
-        self._depth -= 1
+        self.depth -= 1
         return lowered
 
     def count(self, items: int) -> None:
@@ -168,10 +168,12 @@ def _refusal(root: str, state: object, error: Refused) -> Encoding:
     return Encoding(f"{path} can't be saved: {error.reason}", hint=error.hint, details={"path": path})
 
 
-def _too_deep(root: str, state: object) -> Encoding:
+def _too_deep(root: str, state: object, depth: int) -> Encoding:
     cycle = locate.path_to_cycle(root, state)
     if cycle is not None:
         return Encoding(f"{cycle} contains itself", hint="store an id in place of the object", details={"path": cycle})
+    if depth < DEPTH_MAX:
+        return Encoding(f"the call stack ended {depth} levels inside {root}", hint="save from a function less deep")
     return Encoding(
         f"{root} is nested deeper than {DEPTH_MAX} levels", hint="flatten it, for instance into a list of nodes"
     )

@@ -70,7 +70,7 @@ def same(left: Any, right: Any) -> bool:
     if isinstance(left, complex):
         return same(left.real, right.real) and same(left.imag, right.imag)
     if isinstance(left, decimal.Decimal):
-        return left.as_tuple() == right.as_tuple()
+        return bool(left.as_tuple() == right.as_tuple())
     if isinstance(left, (np.ndarray, np.generic)):
         if left.dtype != right.dtype or left.shape != right.shape:
             return False

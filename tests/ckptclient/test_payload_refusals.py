@@ -3,6 +3,8 @@
 import collections
 import dataclasses
 import enum
+import inspect
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -123,6 +125,14 @@ def test_depth_has_a_limit_and_up_to_it_everything_works() -> None:
             value = wrap(value)
         with pytest.raises(Encoding, match="nested deeper"):
             encode(value)
+
+
+def test_a_caller_deep_in_the_stack_is_told_so() -> None:
+    def descend(levels: int) -> object:
+        return descend(levels - 1) if levels else encode(nested(DEPTH_MAX))
+
+    with pytest.raises(Encoding, match="the call stack ended"):
+        descend(sys.getrecursionlimit() - len(inspect.stack(0)) - DEPTH_MAX)
 
 
 def test_cycles_are_named() -> None:
