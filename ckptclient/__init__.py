@@ -1,1 +1,125 @@
-"""The worker's side of ckptd: save, record and resume over the daemon's socket."""
+"""The worker's side of ckptd: save, record and resume over the daemon's socket.
+
+Everything public is here and is loaded when it is first named (PEP 562): importing the package costs a worker next
+to nothing, and no part of it that is not used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from ckptclient.aio import AsyncClient as AsyncClient
+    from ckptclient.config import (
+        CheckpointConfig as CheckpointConfig,
+        CheckpointMetadata as CheckpointMetadata,
+        CheckpointStatus as CheckpointStatus,
+        CheckpointType as CheckpointType,
+        ProcessingState as ProcessingState,
+        create_checkpoint_config as create_checkpoint_config,
+    )
+    from ckptclient.errors import (
+        BadRequest as BadRequest,
+        Busy as Busy,
+        CkptdError as CkptdError,
+        ConfigError as ConfigError,
+        Conflict as Conflict,
+        Damaged as Damaged,
+        Denied as Denied,
+        Draining as Draining,
+        Encoding as Encoding,
+        Fenced as Fenced,
+        Held as Held,
+        Internal as Internal,
+        NoSpace as NoSpace,
+        NoStore as NoStore,
+        NotFound as NotFound,
+        Partial as Partial,
+        ProtocolError as ProtocolError,
+        Quota as Quota,
+        ReadOnly as ReadOnly,
+        Stopped as Stopped,
+        TimedOut as TimedOut,
+        Unhealthy as Unhealthy,
+        UnknownCheckpoint as UnknownCheckpoint,
+        UnknownOutcome as UnknownOutcome,
+        UnknownProcess as UnknownProcess,
+        Unreachable as Unreachable,
+        VersionMismatch as VersionMismatch,
+    )
+    from ckptclient.manager import (
+        AsyncCheckpointManager as AsyncCheckpointManager,
+        CheckpointManager as CheckpointManager,
+        setup_checkpoint_system as setup_checkpoint_system,
+    )
+    from ckptclient.monitor import (
+        CheckpointMonitor as CheckpointMonitor,
+        CheckpointOptimizer as CheckpointOptimizer,
+    )
+    from ckptclient.payload import register_type as register_type
+    from ckptclient.process import Process as Process, Result as Result, Saved as Saved
+    from ckptclient.sync import Client as Client
+
+_HOMES = {
+    "aio": ("AsyncClient",),
+    "config": (
+        "CheckpointConfig",
+        "CheckpointMetadata",
+        "CheckpointStatus",
+        "CheckpointType",
+        "ProcessingState",
+        "create_checkpoint_config",
+    ),
+    "errors": (
+        "BadRequest",
+        "Busy",
+        "CkptdError",
+        "ConfigError",
+        "Conflict",
+        "Damaged",
+        "Denied",
+        "Draining",
+        "Encoding",
+        "Fenced",
+        "Held",
+        "Internal",
+        "NoSpace",
+        "NoStore",
+        "NotFound",
+        "Partial",
+        "ProtocolError",
+        "Quota",
+        "ReadOnly",
+        "Stopped",
+        "TimedOut",
+        "Unhealthy",
+        "UnknownCheckpoint",
+        "UnknownOutcome",
+        "UnknownProcess",
+        "Unreachable",
+        "VersionMismatch",
+    ),
+    "manager": ("AsyncCheckpointManager", "CheckpointManager", "setup_checkpoint_system"),
+    "monitor": ("CheckpointMonitor", "CheckpointOptimizer"),
+    "payload": ("register_type",),
+    "process": ("Process", "Result", "Saved"),
+    "sync": ("Client",),
+}
+"""Module to the public names that live in it."""
+
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605 - the table is the list
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,479 @@
+"""What the daemon answers, as frozen values; owns the shapes of the results as `wire.params` owns those of the requests.
+
+A class is one map (or array) of `docs/PROTOCOL.md`, compiled to a table when it is first read. A key that this release
+doesn't know is ignored, one that may be nil may be missing, anything else that is missing or of another type is a
+`ProtocolError`. Times are microseconds since 1970, UTC. Not for: what the application is given; that is the handle's.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from types import NoneType, UnionType
+from typing import ClassVar, Self, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from ckptclient.errors import ProtocolError
+
+T = TypeVar("T")
+Read = Callable[[object], object]
+
+
+class Answer:
+    """Base of every result: built by `read` from a decoded reply."""
+
+    __slots__ = ()
+    as_array: ClassVar[bool] = False
+    """Crosses as an array of the fields in order; elements that a newer daemon adds behind them are ignored."""
+    _table: ClassVar[tuple[tuple[str, bool, Read], ...] | None] = None
+
+    @classmethod
+    def read(cls, raw: object) -> Self:
+        """Build the value; raises `ProtocolError` that names the field where `raw` is something else."""
+        table = cls.__dict__.get("_table") or cls._compile()
+        if cls.as_array and type(raw) is list:
+            raw = dict(zip((name for name, _, _ in table), raw, strict=False))
+        if type(raw) is not dict:
+            raise ProtocolError(f"the daemon answered something else than a {cls.__name__}")
+        values: dict[str, object] = {}
+        for name, nullable, read in table:
+            value = raw.get(name)
+            if value is None and nullable:
+                values[name] = None
+                continue
+            try:
+                values[name] = read(value)
+            except TypeError:
+                state = "a wrong" if name in raw else "no"
+                raise ProtocolError(f"the daemon answered a {cls.__name__} with {state} {name}") from None
+        return cls(**values)
+
+    @classmethod
+    def _compile(cls) -> tuple[tuple[str, bool, Read], ...]:
+        hints = get_type_hints(cls)
+        cls._table = tuple((one.name, *_reader(hints[one.name])) for one in fields(cls))  # type: ignore[arg-type]
+        return cls._table
+
+
+def only(name: str, kind: type[T]) -> Callable[[object], T]:
+    """A reader for a reply of which one key is wanted."""
+    _, read = _reader(kind)
+
+    def take(raw: object) -> T:
+        try:
+            return cast("T", read(cast("dict[str, object]", raw)[name]))
+        except (TypeError, KeyError):
+            raise ProtocolError(f"the daemon answered without a usable {name}") from None
+
+    return take
+
+
+def nothing(_raw: object) -> None:
+    """A reader for a reply that says only that it was done."""
+
+
+def _reader(hint: object) -> tuple[bool, Read]:
+    """Whether nil is accepted, and the function that checks and builds; it raises TypeError at anything else."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        (inner,) = (one for one in arguments if one is not NoneType)
+        return True, _reader(inner)[1]
+    if hint is object:
+        return True, _anything
+    if origin is tuple:
+        item = _reader(arguments[0])[1]
+        return False, lambda value: tuple(map(item, cast("list[object]", _expect(list, value))))
+    if isinstance(hint, type) and issubclass(hint, Answer):
+        return False, hint.read
+    if hint is float:
+        return False, lambda value: float(cast("float", value)) if type(value) is int else _expect(float, value)
+    kind = dict if origin is not None else cast("type", hint)
+    return False, lambda value: value if type(value) is kind else _expect(kind, value)
+
+
+def _anything(value: object) -> object:
+    return value
+
+
+def _expect(kind: type, value: object) -> object:
+    if type(value) is kind:
+        return value
+    raise TypeError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds(Answer):
+    """What the daemon accepts on one connection."""
+
+    frame_bytes_max: int
+    requests_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Welcome(Answer):
+    """The answer to hello."""
+
+    version: int
+    server: str
+    lineage: bytes
+    role: str
+    uid: int
+    limits: Bounds
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick(Answer):
+    """What the daemon asks of a holder: a checkpoint (`reason`: progress, interval or asked), or to stop."""
+
+    due: bool
+    reason: str | None
+    stop: bool
+    stop_reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressInfo(Answer):
+    """Where a process stands; `eta` is a time, `per_second` the recent speed in steps."""
+
+    total: int | None
+    completed: int
+    step: str
+    batch: str | None
+    metadata: bytes
+    done: int
+    failed: int
+    percent: float | None
+    updated_at: int
+    eta: int | None
+    per_second: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalInfo(Answer):
+    """How far the result journal goes, and how many items it has as done and failed."""
+
+    position: int
+    done: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyInfo(Answer):
+    """The policy in force for a process: what it asked for over what the node has."""
+
+    interval_seconds: float | None
+    auto: bool | None
+    progress_percent: float | None
+    ttl_seconds: float | None
+    abandon_after_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointInfo(Answer):
+    """One checkpoint, without its parts."""
+
+    checkpoint_id: str
+    process_id: str
+    user: str
+    task_id: str
+    seq: int
+    epoch: int
+    type: str
+    status: str
+    created_at: int
+    expires_at: int | None
+    pinned: bool
+    size_bytes: int
+    stored_bytes: int
+    has_state: bool
+    journal_position: int
+    schema_version: int
+    checksum: bytes
+    description: str
+    tags: tuple[str, ...]
+    metadata: bytes
+    depends: tuple[str, ...]
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartInfo(Answer):
+    """One part of a checkpoint; `data` comes along while the parts together fit in a frame."""
+
+    as_array: ClassVar[bool] = True
+    name: str
+    form: bytes
+    size_bytes: int
+    data: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointContent(CheckpointInfo):
+    """One checkpoint with its parts."""
+
+    parts: tuple[PartInfo, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped(Answer):
+    """A checkpoint that recovery walked back over, and why."""
+
+    as_array: ClassVar[bool] = True
+    checkpoint_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside(Answer):
+    """An item that killed its worker too often."""
+
+    as_array: ClassVar[bool] = True
+    item: bytes
+    attempts: int
+    evidence: object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered(Answer):
+    """The right to write for a process, and everything that is needed to go on with it."""
+
+    token: bytes
+    process_id: str
+    epoch: int
+    incarnation: bytes
+    resumed: bool
+    mode: str
+    state: str
+    progress: ProgressInfo
+    checkpoint: CheckpointInfo | None
+    state_checkpoint: CheckpointInfo | None
+    skipped: tuple[Skipped, ...]
+    warnings: tuple[str, ...]
+    journal: JournalInfo
+    sequence: bytes | None
+    careful: bool
+    set_aside: tuple[SetAside, ...]
+    lease_seconds: float
+    policy: PolicyInfo
+    registered_at: int
+    schema_version: int
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached(Answer):
+    """A process held on to over a new connection."""
+
+    epoch: int
+    state: str
+    due: Tick
+    next_request: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderInfo(Answer):
+    """Who holds a process; `alive` is nil where the kernel can't tell."""
+
+    pid: int
+    alive: bool | None
+    since: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessInfo(Answer):
+    """One process as an operator sees it."""
+
+    process_id: str
+    user: str
+    uid: int
+    task_id: str
+    description: str
+    state: str
+    mode: str
+    epoch: int
+    progress: ProgressInfo
+    holder: HolderInfo | None
+    checkpoints: int
+    last_checkpoint: CheckpointInfo | None
+    registered_at: int
+    ended_at: int | None
+    deaths: int
+    journal: JournalInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessPage(Answer):
+    """Some processes; `next` goes into `after` for those behind them."""
+
+    processes: tuple[ProcessInfo, ...]
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appended(Answer):
+    """Records that are durable: the journal's position behind them."""
+
+    position: int
+    due: Tick
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordInfo(Answer):
+    """One item's end: kind 0 done, 1 failed; ordinal -1 where it is known by its key."""
+
+    as_array: ClassVar[bool] = True
+    position: int
+    kind: int
+    ordinal: int
+    item: bytes
+    result: bytes | None
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordPage(Answer):
+    """Some records in journal order; `next` goes into `after` for those behind them."""
+
+    records: tuple[RecordInfo, ...]
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordinals(Answer):
+    """Which places of a sequence are recorded, from `first` on: two bitmaps, least significant bit first."""
+
+    first: int
+    done: bytes
+    failed: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digests(Answer):
+    """Which keyed items are recorded: 16 bytes each, ascending; `failed` is a bitmap over them."""
+
+    digests: bytes
+    failed: bytes
+    next: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceInfo(Answer):
+    """How the sequence compares with the one before (no, appended, changed), and the mode in force."""
+
+    changed: str
+    mode: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedInfo(Answer):
+    """A checkpoint that was made, and the durability it has."""
+
+    checkpoint_id: str
+    seq: int
+    created_at: int
+    expires_at: int | None
+    level: str
+    due: Tick | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored(Answer):
+    """The newest state that could be put back, or `found` false."""
+
+    found: bool
+    checkpoint: CheckpointInfo | None
+    parts: tuple[PartInfo, ...]
+    skipped: tuple[Skipped, ...]
+    journal: JournalInfo
+    progress: ProgressInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointPage(Answer):
+    """Some checkpoints, newest first; `next` goes into `after` for those behind them."""
+
+    checkpoints: tuple[CheckpointInfo, ...]
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreStatus(Answer):
+    """The daemon and its store at a glance; `read_only` says why, where it is."""
+
+    version: str
+    pid: int
+    uptime_seconds: float
+    store_path: str
+    lineage: bytes
+    read_only: str | None
+    connections: int
+    processes: Mapping[str, object]
+    checkpoints: int
+    limit_bytes: int | None
+    used_bytes: int
+    free_bytes: int
+    commits: Mapping[str, object]
+    last_cleanup: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreStats(Answer):
+    """Checkpoints counted by status and by type: the caller's own, an operator's all."""
+
+    status_counts: Mapping[str, object]
+    type_counts: Mapping[str, object]
+    total_size_bytes: int
+    storage_path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned(Answer):
+    """What a cleanup did."""
+
+    expired: int
+    purged: int
+    freed_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingInfo(Answer):
+    """One setting in force, and where it came from."""
+
+    as_array: ClassVar[bool] = True
+    key: str
+    value: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(Answer):
+    """All settings in force."""
+
+    settings: tuple[SettingInfo, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reloaded(Answer):
+    """Which settings a reload changed, and which wait for a restart."""
+
+    changed: tuple[str, ...]
+    restart: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventInfo(Answer):
+    """Something that happened."""
+
+    as_array: ClassVar[bool] = True
+    seq: int
+    at: int
+    kind: str
+    process_id: str | None
+    user: str | None
+    data: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventPage(Answer):
+    """Some events; `last` goes into `since` for those behind them."""
+
+    events: tuple[EventInfo, ...]
+    last: int
