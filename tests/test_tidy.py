@@ -75,7 +75,8 @@ print(json.dumps([sorted(at_import), files]))
 @pytest.fixture(scope="module")
 def loaded() -> tuple[list[str], dict[str, str]]:
     """In a fresh interpreter: what `import ckptclient` loads, and what all of the client does, with the files."""
-    result = subprocess.run([sys.executable, "-c", LOADED], cwd=ROOT, capture_output=True, check=True, text=True)
+    result = subprocess.run([sys.executable, "-c", LOADED], cwd=ROOT, capture_output=True, check=False, text=True)
+    assert result.returncode == 0, result.stderr
     at_import, files = json.loads(result.stdout)
     return at_import, files
 
