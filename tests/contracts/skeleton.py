@@ -10,6 +10,7 @@ RIGHT: Mapping[str, str] = {
     "ckptclient/__init__": "",
     "ckptclient/errors": "",
     "ckptclient/clock": "import time",
+    "ckptclient/version": "",
     "ckptclient/config": "from ckptclient import errors",
     "ckptclient/wire/__init__": "",
     "ckptclient/wire/limits": "",
@@ -31,7 +32,7 @@ RIGHT: Mapping[str, str] = {
     "ckptclient/monitor": "from ckptclient import manager",
     # the daemon, bottom up
     "ckptd/__init__": "",
-    "ckptd/errors": "from ckptclient.errors import *",
+    "ckptd/errors": "from ckptclient import version\nfrom ckptclient.errors import *",
     "ckptd/limits": "",
     "ckptd/units": "import re",
     "ckptd/sd": "import array\nimport socket",
@@ -61,7 +62,8 @@ RIGHT: Mapping[str, str] = {
     "ckptd/store/chunks/memory": "from ckptd.store.chunks import interface",
     "ckptd/store/staging": "import os",
     "ckptd/store/holds": "from ckptd.store.chunks import interface",
-    "ckptd/store/ingest": "from ckptd.core import manifest\nfrom ckptd.store import chunking, encodings, holds, staging",
+    "ckptd/store/prepared": "from ckptd.store import encodings, holds, records",
+    "ckptd/store/ingest": "from ckptd.core import manifest\nfrom ckptd.store import chunking, encodings, prepared, staging",
     "ckptd/store/committer": "import threading\nfrom ckptd.core import change, lease\nfrom ckptd.store import holds\n"
     "from ckptd.store.catalog import interface as catalog\nfrom ckptd.store.chunks import interface as chunks",
     "ckptd/store/reader": "from ckptd.store import encodings\nfrom ckptd.store.catalog import interface",

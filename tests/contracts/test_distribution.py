@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+import ckptclient
 from tests.contracts.skeleton import ROOT
 from tests.contracts.tools import run
 
@@ -47,6 +48,10 @@ def test_an_extra_brings_what_it_needs(extra: str, at_least: set[str], none_of: 
 
 def test_the_client_needs_msgpack_alone(metadata: Message) -> None:
     assert installed_with(metadata, "") == {"msgpack"}
+
+
+def test_the_code_knows_its_own_version(metadata: Message) -> None:
+    assert ckptclient.__version__ == metadata["Version"]
 
 
 def test_the_wheel_holds_the_two_packages_with_their_types(wheel: Path) -> None:

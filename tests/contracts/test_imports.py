@@ -25,6 +25,8 @@ FAULTS = [
     ("direction", "ckptd/settings", "from ckptd.core import quota"),
     ("direction", "ckptd/limits", "from ckptd import clock"),
     ("direction", "ckptd/sd", "from ckptd import daemon"),
+    ("direction", "ckptd/web/page", "from ckptd import daemon"),
+    ("direction", "ckptd/ctl/verbs", "from ckptd import cli"),
     ("direction", "ckptd/newroom", ""),
     ("client-direction", "ckptclient/sync", "from ckptclient import aio"),
     ("client-direction", "ckptclient/wire/messages", "from ckptclient import calls"),
