@@ -1,1 +1,1 @@
-"""Tests of the store."""
+"""Tests of the store: its files, its threads, its catalog."""

@@ -1,0 +1,229 @@
+"""From the parts of a save to what the committer needs of them: cut, hash, hold, look up, encode.
+
+The work is done by a small pool of threads in units of a MiB. A chunk that the store has costs its hash and a look-up.
+The other chunks of a small payload are kept in memory for the committer, which writes them into the shared pack
+with its batch; a payload of 32 MiB and more is written and synced here, into packs of its own, in constant memory.
+Not for: what happens on the committer's thread (`prepared`), or inline payloads, which never come here.
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import msgpack
+from blake3 import blake3
+
+from ckptclient.errors import BadRequest
+from ckptd.core.change import ManifestPart
+from ckptd.core.ids import ChunkKey
+from ckptd.core.manifest import bodies_hash
+from ckptd.store import encodings
+from ckptd.store.catalog.interface import Catalog, CatalogReader, NewChunk
+from ckptd.store.chunking import Cut, cut, units
+from ckptd.store.chunks.interface import ChunkStore, PrivatePacks
+from ckptd.store.holds import Holds
+from ckptd.store.prepared import Content, Prepared, Shelf, bodies_of
+from ckptd.store.records import Record, RecordKind
+
+PRIVATE_BYTES_MIN: Final = 32 << 20
+"""The payload that gets packs of its own: the committer never waits for so many bytes."""
+
+
+class Source(Protocol):
+    """Where a part's bytes come from. Each range is read once, from any thread, into memory of the daemon's own."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How many there are."""
+        ...
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        """A range; fewer bytes where the source ends early."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes that came in a frame."""
+
+    data: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """How many there are."""
+        return len(self.data)
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        """A range."""
+        return self.data[offset : offset + size_bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """A range of a file in which an upload was collected; its owner keeps the descriptor open until `prepare` ends."""
+
+    fd: int
+    size_bytes: int
+    begin: int = 0
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        """A range."""
+        return os.pread(self.fd, size_bytes, self.begin + offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a save as it came. `form` is the client's MessagePack map; only its `kind` matters here."""
+
+    name: str
+    form: bytes
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """What became of one cut: a chunk that is there, one to be written, or neither, where the save has it twice."""
+
+    id: bytes
+    cut: Cut
+    known: ChunkKey | None = None
+    fresh: Record | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Save:
+    """One save at work. `claims` has what it holds; the lock makes one thread the first to meet a chunk."""
+
+    namespace: int
+    parts: Sequence[Part]
+    claims: set[bytes]
+    lock: threading.Lock
+
+    def claim(self, chunk_id: bytes) -> bool:
+        with self.lock:
+            if chunk_id in self.claims:
+                return False
+            self.claims.add(chunk_id)
+            return True
+
+
+class Ingest:
+    """Prepares payloads for one store. `level` is zstd's; 0 stores raw. Any thread may call it."""
+
+    def __init__(self, catalog: Catalog, chunks: ChunkStore, holds: Holds, level: int, threads: int = 0) -> None:
+        self._chunks = chunks
+        self._holds = holds
+        self._key = catalog.chunk_key
+        self._level = level
+        self._catalog = catalog
+        self._shelf = Shelf(catalog, chunks, holds)
+        self._threads = threads or os.cpu_count() or 1
+        self._local = threading.local()
+        self._readers: list[CatalogReader] = []
+        self._pool = ThreadPoolExecutor(self._threads, "ingest", initializer=self._open_reader)
+
+    def _open_reader(self) -> None:
+        self._local.reader = self._catalog.reader()
+        self._readers.append(self._local.reader)
+
+    def prepare(self, uid: int, parts: Sequence[Part], at: int) -> Prepared:
+        """Do all that needs no committer; blocks for as long as it takes. `at` is now, microseconds.
+
+        Whoever gets the outcome owes it a `release`. BadRequest where a source ends early; NoSpace where a large
+        payload doesn't fit; StoreFailed ends the daemon. After an error nothing is held and nothing is left.
+        """
+        total = sum(part.source.size_bytes for part in parts)
+        private = self._chunks.private(total) if total >= PRIVATE_BYTES_MIN else None
+        content = Content()
+        save = _Save(uid, parts, content.held, threading.Lock())
+        chunks: list[list[tuple[bytes, int]]] = [[] for _ in parts]
+        try:
+            for piece in self._pieces(save):
+                chunks[piece.cut.part].append((piece.id, piece.cut.size_bytes))
+                _sort(piece, content, private)
+            if private is not None:
+                private.close()
+        except BaseException:
+            self._holds.release(uid, content.held)
+            if private is not None:
+                private.abandon()
+            raise
+        bodies = [bodies_of(ids) for ids in chunks]
+        manifest = [
+            ManifestPart(part.name, part.form, part.source.size_bytes, bodies_hash(body.hash for body in its))
+            for part, its in zip(parts, bodies, strict=True)
+        ]
+        return Prepared(self._shelf, uid, at, manifest, bodies, content, private)
+
+    def _pieces(self, save: _Save) -> Iterator[_Piece]:
+        """Every cut of every part in order, worked on by the pool; a few units ahead, so that memory is bounded."""
+        cuts = (one for n, part in enumerate(save.parts) for one in cut(n, _kind(part.form), part.source.size_bytes))
+        ahead: deque[Future[list[_Piece]]] = deque()
+        try:
+            for unit in units(cuts):
+                ahead.append(self._pool.submit(self._work, save, unit))
+                if len(ahead) > 2 * self._threads:
+                    yield from ahead.popleft().result()
+            while ahead:
+                yield from ahead.popleft().result()
+        finally:
+            # After an error: holds may be let go only once nobody takes new ones.
+            wait([future for future in ahead if not future.cancel()])
+
+    def _work(self, save: _Save, unit: Sequence[Cut]) -> list[_Piece]:
+        return [self._piece(save, one) for one in unit]
+
+    def _piece(self, save: _Save, one: Cut) -> _Piece:
+        part = save.parts[one.part]
+        plain = part.source.read(one.offset, one.size_bytes)
+        if len(plain) != one.size_bytes:
+            raise BadRequest(
+                f"part {part.name!r} has {part.source.size_bytes} bytes by its own word, and ends at"
+                f" {one.offset + len(plain)}",
+                hint="write every byte of a part before the save",
+            )
+        chunk_id = blake3(plain, key=self._key).digest()
+        if not save.claim(chunk_id):
+            return _Piece(chunk_id, one)
+        # The hold comes before the look: what is found stays.
+        self._holds.hold(save.namespace, chunk_id)
+        reader: CatalogReader = self._local.reader
+        row = reader.find_chunk(save.namespace, chunk_id)
+        if row is not None:
+            return _Piece(chunk_id, one, known=row.key)
+        encoding, stored = encodings.encode(plain, self._level)
+        record = Record(RecordKind.CHUNK, save.namespace, chunk_id, encoding, len(plain), stored)
+        return _Piece(chunk_id, one, fresh=record)
+
+    def close(self) -> None:
+        """End the pool; nothing may be in work."""
+        self._pool.shutdown()
+        for reader in (*self._readers, self._shelf.reader):
+            reader.close()
+
+
+def _sort(piece: _Piece, content: Content, private: PrivatePacks | None) -> None:
+    if piece.known is not None:
+        content.known[piece.id] = piece.known
+    if piece.fresh is None:
+        return
+    if private is None:
+        content.fresh[piece.id] = piece.fresh
+        return
+    record, location = piece.fresh, private.add(piece.fresh)
+    chunk = NewChunk(record.id, location.offset, len(record.stored), record.plain_bytes, record.encoding)
+    content.written.setdefault(location.pack, []).append(chunk)
+
+
+def _kind(form: bytes) -> str:
+    """The kind that a form names; none where it isn't a map that names one: forms are the client's business."""
+    try:
+        found = msgpack.unpackb(form, strict_map_key=False)
+    except (ValueError, msgpack.UnpackException):
+        return ""
+    kind = found.get("kind") if isinstance(found, dict) else None
+    return kind if isinstance(kind, str) else ""

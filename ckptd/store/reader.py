@@ -1,0 +1,171 @@
+"""Reading parts back: look up, read, decode, and verify, every time.
+
+Nothing is served that doesn't verify: the list of a part's chunks against the hash in its manifest, each chunk
+against its id. A chunk that doesn't is read once more, from the medium and not from the page cache, at the place that
+the catalog names then; only after that it is Damaged. No read needs a write. Not for: inline parts, which the catalog
+gives whole, or who may read what (the service).
+"""
+
+import threading
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from blake3 import blake3
+
+from ckptclient.errors import BadRequest, Damaged
+from ckptd.core.change import ManifestPart
+from ckptd.core.ids import BodyKey
+from ckptd.core.manifest import body_hash
+from ckptd.store import encodings
+from ckptd.store.catalog.interface import CatalogReader, ChunkRow
+from ckptd.store.chunks.interface import ChunkStore, Location
+
+PIECE_BYTES: Final = 1 << 20
+"""What `pieces` gives at a time."""
+
+_LAYOUTS_KEPT: Final = 4
+_PLAIN_BYTES_KEPT: Final = encodings.CHUNK_BYTES_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where the chunks of a part lie: each one's row, and the offset in the part at which it begins."""
+
+    rows: Sequence[ChunkRow]
+    begins: Sequence[int]
+    packs: dict[int, str]
+
+
+class PartReader:
+    """Reads parts of one store; any thread may, each with a catalog reader of its own.
+
+    Two small memories serve the reader of a part in pieces: where the chunks of the last parts lie, by the part's hash,
+    and the chunk in which the last reads stopped. Neither is believed: what was found by them is verified like the rest.
+    """
+
+    def __init__(self, chunks: ChunkStore, chunk_key: bytes) -> None:
+        self._chunks = chunks
+        self._key = chunk_key
+        self._lock = threading.Lock()
+        self._layouts: OrderedDict[bytes, _Layout] = OrderedDict()
+        self._plain: OrderedDict[bytes, bytes] = OrderedDict()
+
+    def read(self, catalog: CatalogReader, part: ManifestPart, offset: int, size_bytes: int) -> bytes:
+        """A range of a part; shorter where the part ends. `part` has its bodies.
+
+        BadRequest for a range outside of the part; Damaged, with pack, offset and chunk in the details.
+        """
+        if not 0 <= offset <= part.size_bytes or size_bytes < 0:
+            raise BadRequest(f"offset {offset} lies outside of part {part.name!r}, which has {part.size_bytes} bytes")
+        end = min(offset + size_bytes, part.size_bytes)
+        return b"".join(self._ranges(catalog, part, offset, end))
+
+    def pieces(self, catalog: CatalogReader, part: ManifestPart) -> Iterator[bytes]:
+        """A whole part, a MiB at a time in constant memory. Damaged as `read`."""
+        for offset in range(0, part.size_bytes, PIECE_BYTES):
+            yield self.read(catalog, part, offset, PIECE_BYTES)
+
+    def verify(self, catalog: CatalogReader, parts: Sequence[ManifestPart]) -> None:
+        """Read every byte of these parts and drop it; Damaged at the first chunk that doesn't verify."""
+        for part in parts:
+            layout = self._layout(catalog, part)
+            for index in range(len(layout.rows)):
+                self._chunk(catalog, part, layout, index)
+
+    def _ranges(self, catalog: CatalogReader, part: ManifestPart, offset: int, end: int) -> Iterator[bytes]:
+        if offset == end:
+            return
+        layout = self._layout(catalog, part)
+        index = bisect_right(layout.begins, offset) - 1
+        while offset < end:
+            row, begin = layout.rows[index], layout.begins[index]
+            plain = self._kept(row.id) or self._chunk(catalog, part, layout, index)
+            stop = min(end, begin + row.plain_bytes)
+            # A reader in pieces comes back for the rest of the chunk in which it stopped, and for no other.
+            self._keep(row.id, plain if stop < begin + row.plain_bytes else b"")
+            yield plain[offset - begin : stop - begin]
+            offset, index = stop, index + 1
+
+    def _chunk(self, catalog: CatalogReader, part: ManifestPart, layout: _Layout, index: int) -> bytes:
+        row = layout.rows[index]
+        try:
+            return self._once(row, layout.packs, fresh=False)
+        except Damaged:
+            # The bytes in the cache may be bad, or the chunk may lie elsewhere by now.
+            with self._lock:
+                self._layouts.pop(part.hash, None)
+            layout = self._layout(catalog, part)
+        row = layout.rows[index]
+        try:
+            return self._once(row, layout.packs, fresh=True)
+        except Damaged as damage:
+            pack = layout.packs.get(row.pack, "")
+            raise Damaged(
+                f"part {part.name!r} is damaged at byte {layout.begins[index]}: {damage.message}",
+                hint="recover the process: it goes back to the newest checkpoint that is whole",
+                details={"part": part.name, "pack": pack, "offset": row.offset, "chunk": row.id.hex()},
+            ) from damage
+
+    def _once(self, row: ChunkRow, packs: dict[int, str], *, fresh: bool) -> bytes:
+        pack = packs.get(row.pack)
+        if pack is None:
+            raise Damaged("its pack isn't in the catalog")
+        stored = self._chunks.read(Location(pack, row.offset), row.stored_bytes, fresh=fresh)
+        if len(stored) != row.stored_bytes:
+            raise Damaged(f"its pack gives {len(stored)} of {row.stored_bytes} bytes")
+        plain = encodings.decode(row.encoding, stored, row.plain_bytes)
+        if blake3(plain, key=self._key).digest() != row.id:
+            raise Damaged("the chunk's bytes don't have its id")
+        return plain
+
+    def _layout(self, catalog: CatalogReader, part: ManifestPart) -> _Layout:
+        with self._lock:
+            found = self._layouts.get(part.hash)
+            if found is not None:
+                self._layouts.move_to_end(part.hash)
+                return found
+        found = _look_up(catalog, part)
+        with self._lock:
+            self._layouts[part.hash] = found
+            while len(self._layouts) > _LAYOUTS_KEPT:
+                self._layouts.popitem(last=False)
+        return found
+
+    def _kept(self, chunk_id: bytes) -> bytes | None:
+        with self._lock:
+            return self._plain.get(chunk_id)
+
+    def _keep(self, chunk_id: bytes, plain: bytes) -> None:
+        """Keep the chunk that a read stopped in, or drop one that was read to its end."""
+        with self._lock:
+            self._plain.pop(chunk_id, None)
+            if plain:
+                self._plain[chunk_id] = plain
+            while sum(map(len, self._plain.values())) > _PLAIN_BYTES_KEPT:
+                self._plain.popitem(last=False)
+
+
+def _look_up(catalog: CatalogReader, part: ManifestPart) -> _Layout:
+    rows: list[ChunkRow] = []
+    hashes = sha256()
+    for body in part.bodies:
+        its = catalog.body_chunks(BodyKey(body))
+        hashes.update(body_hash(row.id for row in its))
+        rows += its
+    begins: list[int] = []
+    total = 0
+    for row in rows:
+        begins.append(total)
+        total += row.plain_bytes
+    if hashes.digest() != part.hash or total != part.size_bytes:
+        raise Damaged(
+            f"the catalog's list of chunks of part {part.name!r} doesn't match its manifest",
+            hint="the catalog itself is damaged: restore it from its backup",
+            details={"part": part.name},
+        )
+    names = catalog.packs()
+    return _Layout(rows, begins, {row.pack: names[row.pack] for row in rows if row.pack in names})
