@@ -7,7 +7,7 @@ to nothing, and no part of it that is not used.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from ckptclient.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from ckptclient.aio import AsyncClient as AsyncClient

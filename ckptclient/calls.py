@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar, cast
 
-from ckptclient import __version__, results
+from ckptclient import results
 from ckptclient.results import nothing, only
+from ckptclient.version import __version__
 from ckptclient.wire import limits, params
 from ckptclient.wire.fields import Params
 

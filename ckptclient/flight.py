@@ -9,14 +9,23 @@ Which errors are worth another try, and after how long, is data here; the waitin
 """
 
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast, get_args
 
 from ckptclient.calls import Call
-from ckptclient.errors import Busy, CkptdError, TimedOut, Unreachable
+from ckptclient.errors import BadRequest, Busy, CkptdError, TimedOut, Unreachable
 from ckptclient.wire import limits
 from ckptclient.wire.messages import Reply, Request, error_from_wire
 
 T = TypeVar("T")
+
+OnUnavailable: TypeAlias = Literal["block", "raise"]
+"""What a call does while no daemon answers: wait for it until the call's time is over, or raise UNREACHABLE at once."""
+
+TIMEOUT_SECONDS = 60.0
+"""For a call without a time limit of its own."""
+
+NAP_SECONDS_MAX = 3600.0
+"""Longest single wait; who waits longer waits again."""
 
 REQUESTS_UNTIL_WELCOME = 64
 """In flight on a connection, until the daemon's hello has named its own bound."""
@@ -184,6 +193,25 @@ class Flights:
         self._open[flight.id] = flight
         if flight.call.number is not None:
             self._numbers[flight.id] = flight.call.number
+
+
+def checked(on_unavailable: OnUnavailable) -> OnUnavailable:
+    """The choice as it was given; raises USAGE where it is none."""
+    if on_unavailable not in get_args(OnUnavailable):
+        raise BadRequest(f"on_unavailable is {on_unavailable!r}", hint="accepted: block, raise")
+    return on_unavailable
+
+
+def closed() -> CkptdError:
+    """The error for whoever uses a client after its end."""
+    return BadRequest("the client is closed", hint="make another one")
+
+
+def full(call: Call[Any], seconds: float) -> CkptdError:
+    """The error for a call that found no room in time."""
+    return Busy(
+        f"{call.method} waited {seconds:g} s for others in flight", hint="wait for the results of some of them first"
+    )
 
 
 def _gone(call: Call[Any]) -> Unreachable:

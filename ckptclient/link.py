@@ -1,15 +1,22 @@
-"""One connection as both drivers use it: a socket that never blocks, its conversation, and what is not sent yet.
+"""What both drivers share: one connection (`Link`), and what a client has beside it (`Session`).
 
-It moves bytes when it is told to and settles the flights whose replies came. When to wait, for how long and what to
-do when the connection is lost is the drivers'; a driver holds its own lock around every method but `fileno`.
+A link moves bytes when it is told to and settles the flights whose replies came. When to wait, for how long and what
+to do when the connection is lost is the drivers'; one with threads holds its lock around every method but `fileno`.
 """
 
+import os
 import socket
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
-from ckptclient.errors import BadRequest, ProtocolError, Unreachable
-from ckptclient.flight import Flight, Flights
+from ckptclient import clock
+from ckptclient.calls import Call
+from ckptclient.discovery import Finder
+from ckptclient.errors import BadRequest, CkptdError, ProtocolError, Unreachable
+from ckptclient.flight import TIMEOUT_SECONDS, Backoff, Flight, Flights, OnUnavailable, checked
+from ckptclient.results import Welcome
+from ckptclient.wire import limits
 from ckptclient.wire.connection import Connection, Role
 from ckptclient.wire.messages import Reply
 
@@ -72,7 +79,7 @@ class Link:
                 self._unsent[0] = (flight, rest[sent:])
 
     def pull(self) -> None:
-        """Read what is there and settle it; raises `ProtocolError`, the link being lost, where it is no protocol."""
+        """Read what is there and settle it. After a violation of the protocol everything under way lands with it."""
         while not self.lost:
             try:
                 data = self._socket.recv(READ_BYTES)
@@ -86,18 +93,78 @@ class Link:
                 return
 
     def _settle(self, data: bytes) -> None:
+        violation: ProtocolError | None = None
         try:
             self._connection.receive(data)
-        except ProtocolError:
-            self.lost = True
-            raise
-        finally:
-            for event in self._connection.received:
-                if type(event) is Reply:
-                    self._flights.settle(event)
-        self.lost = not data
+        except ProtocolError as error:
+            violation = error
+        for event in self._connection.received:
+            if type(event) is Reply:
+                self._flights.settle(event)
+        if violation is not None:
+            self._flights.end(violation)
+        self.lost = violation is not None or not data
 
     def close(self) -> None:
         """Close the socket; harmless when repeated, and in a forked child no word to the daemon."""
         self.lost = True
         self._socket.close()
+
+
+class Session:
+    """A client apart from how it waits: its choices, its name to the daemon, what it has under way."""
+
+    def __init__(
+        self,
+        socket_path: str | os.PathLike[str] | None = None,
+        *,
+        storage_path: str | os.PathLike[str] | None = None,
+        settings: tuple[tuple[str, str], ...] = (),
+        on_unavailable: OnUnavailable = "block",
+        timeout: float = TIMEOUT_SECONDS,
+        finder: Finder | None = None,
+        backoff: Backoff | None = None,
+        jitter: Callable[[], float] = clock.jitter,
+    ) -> None:
+        """`socket_path`, `storage_path` and `settings` as in `discovery.Finder`; `timeout` in seconds for each call."""
+        self._finder = finder or Finder(socket_path, storage_path, settings)
+        self._on_unavailable = checked(on_unavailable)
+        self._timeout = timeout
+        self._backoff = backoff or Backoff()
+        self._jitter = jitter
+        self._closed = False
+        self._hooks: list[Callable[..., Any]] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self.session = os.urandom(limits.session_bytes)
+        """Names this client to the daemon; another one in a forked child."""
+        self._flights = Flights()
+        self._link: Link | None = None
+        self._welcome: Welcome | None = None
+
+    @property
+    def connection(self) -> int:
+        """Names the connection that is there, for calls that are tied to it (uploads)."""
+        return self._flights.connection
+
+    @property
+    def welcome(self) -> Welcome | None:
+        """What the daemon said of itself at the latest hello; None before the first call."""
+        return self._welcome
+
+    def _limit(self, call: Call[Any], timeout: float | None) -> tuple[float, float]:
+        """Seconds that a call may take, and the moment when they are over."""
+        in_order = (timeout, call.timeout_seconds, self._timeout)
+        seconds = next(one for one in in_order if one is not None)
+        return seconds, clock.monotonic() + seconds
+
+    def _pause(self, tries: int) -> float:
+        return self._backoff.pause(tries, self._jitter())
+
+    def _gives_up(self, error: CkptdError) -> bool:
+        """Whether a failed attempt to connect ends the call: another can't help, or isn't wanted."""
+        return not error.retryable or (self._on_unavailable == "raise" and not self._finder.starting)
+
+    def _late(self, flight: Flight[Any], seconds: float) -> CkptdError:
+        return flight.late(seconds, "" if self._link is not None else f"; {self._finder.looked()}")

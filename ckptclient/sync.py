@@ -17,22 +17,16 @@ import select
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
+from typing import Any, Generic, Self, TypeAlias, TypeVar
 from weakref import WeakSet
 
 from ckptclient import calls, clock
 from ckptclient.calls import Call
-from ckptclient.discovery import Finder
-from ckptclient.errors import BadRequest, Busy, CkptdError, Unreachable
-from ckptclient.flight import Backoff, Flight, Flights
-from ckptclient.link import Link
-from ckptclient.results import Welcome
-from ckptclient.wire import limits
+from ckptclient.errors import BadRequest, CkptdError, Unreachable
+from ckptclient.flight import NAP_SECONDS_MAX, Flight, closed, full
+from ckptclient.link import Link, Session
 
 T = TypeVar("T")
-
-OnUnavailable: TypeAlias = Literal["block", "raise"]
-"""What a call does while no daemon answers: wait for it until the call's time is over, or raise UNREACHABLE at once."""
 
 Hook: TypeAlias = Callable[[Callable[[Call[Any]], Any]], None]
 """Called after a reconnect, on the thread that reconnected, before anything unanswered is sent again.
@@ -40,10 +34,6 @@ Hook: TypeAlias = Callable[[Callable[[Call[Any]], Any]], None]
 It gets a function that makes a call at once over the new connection and answers its result. The client's own methods
 would wait for the connection that the hook is part of.
 """
-
-TIMEOUT_SECONDS = 60.0
-NAP_SECONDS_MAX = 3600.0
-"""Longest single wait; who waits longer waits again."""
 
 
 class Pending(Generic[T]):
@@ -70,55 +60,17 @@ class Pending(Generic[T]):
         return self._client.wait(self._flight, timeout)
 
 
-class Client:
+class Client(Session):
     """A session with a daemon. Connects at its first call, and again by itself for as long as it is used."""
 
-    def __init__(
-        self,
-        socket_path: str | os.PathLike[str] | None = None,
-        *,
-        storage_path: str | os.PathLike[str] | None = None,
-        settings: tuple[tuple[str, str], ...] = (),
-        on_unavailable: OnUnavailable = "block",
-        timeout: float = TIMEOUT_SECONDS,
-        finder: Finder | None = None,
-        backoff: Backoff | None = None,
-        jitter: Callable[[], float] | None = None,
-    ) -> None:
-        """`socket_path`, `storage_path` and `settings` as in `discovery.Finder`; `timeout` in seconds for each call."""
-        if on_unavailable not in ("block", "raise"):
-            raise BadRequest(f"on_unavailable is {on_unavailable!r}", hint="accepted: block, raise")
-        self._finder = finder or Finder(socket_path, storage_path, settings)
-        self._on_unavailable = on_unavailable
-        self._timeout = timeout
-        self._backoff = backoff or Backoff()
-        self._jitter = jitter or _jitter
-        self._hooks: list[Hook] = []
-        self._closed = False
-        self._begin_session()
-        _clients.add(self)
-
-    def _begin_session(self) -> None:
-        self.session = os.urandom(limits.session_bytes)
-        """Names this client to the daemon; another one in a forked child."""
+    def _begin(self) -> None:
+        super()._begin()
         self._lock = threading.Lock()
-        self._flights = Flights()
-        self._link: Link | None = None
-        self._welcome: Welcome | None = None
         self._leading = False
         self._turns: dict[threading.Lock, Callable[[], bool]] = {}
         # The leader waits for the socket and for this: somebody left bytes unsent, or closed the client.
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-
-    @property
-    def connection(self) -> int:
-        """Names the connection that is there, for calls that are tied to it (uploads)."""
-        return self._flights.connection
-
-    @property
-    def welcome(self) -> Welcome | None:
-        """What the daemon said of itself at the latest hello; None before the first call."""
-        return self._welcome
+        _clients.add(self)
 
     def next_request(self) -> int:
         """A request number for a call that the caller binds itself."""
@@ -165,7 +117,7 @@ class Client:
         with self._lock:
             if not self._closed:
                 self._closed = True
-                self._flights.end(_closed())
+                self._flights.end(closed())
                 self._wake_turns()
                 os.eventfd_write(self._wake, 1)
                 if not self._leading:
@@ -180,11 +132,6 @@ class Client:
     ) -> None:
         self.close()
 
-    def _limit(self, call: Call[Any], timeout: float | None) -> tuple[float, float]:
-        limits_in_order = (timeout, call.timeout_seconds, self._timeout)
-        seconds = next(one for one in limits_in_order if one is not None)
-        return seconds, clock.monotonic() + seconds
-
     def _submit(self, call: Call[T], seconds: float, deadline: float) -> Flight[T]:
         flight = self._admit(call, seconds, deadline)
         try:
@@ -196,20 +143,15 @@ class Client:
         return flight
 
     def _admit(self, call: Call[T], seconds: float, deadline: float) -> Flight[T]:
-        def full() -> CkptdError:
-            return Busy(
-                f"{call.method} waited {seconds:g} s for others in flight", hint="wait for some of their results"
-            )
-
         while True:
             with self._lock:
                 if self._closed:
-                    raise _closed()
+                    raise closed()
                 if self._flights.room(call):
                     flight = self._flights.begin(call)
                     self._push(flight)
                     return flight
-            self._drive(lambda: self._closed or self._flights.room(call), deadline, full)
+            self._drive(lambda: self._closed or self._flights.room(call), deadline, lambda: full(call, seconds))
 
     def _wait(self, flight: Flight[T], seconds: float, deadline: float) -> T:
         while True:
@@ -217,19 +159,16 @@ class Client:
                 self._drive(lambda: flight.done, deadline, lambda: self._late(flight, seconds))
             except Unreachable as error:
                 raise flight.cut_off(error) from error
-            pause = self._backoff.pause(flight.tries, self._jitter())
+            pause = self._pause(flight.tries)
             late = clock.monotonic() + pause > deadline
             if not flight.refused_for_a_moment or self._on_unavailable == "raise" or late:
                 return flight.answer()
             clock.sleep(pause)
             with self._lock:
                 if self._closed:
-                    raise _closed()
+                    raise closed()
                 self._flights.again(flight)
                 self._push(flight)
-
-    def _late(self, flight: Flight[Any], seconds: float) -> CkptdError:
-        return flight.late(seconds, "" if self._link is not None else f"; {self._finder.looked()}")
 
     def _push(self, flight: Flight[Any]) -> None:
         if self._link is not None:
@@ -294,15 +233,13 @@ class Client:
                 os.eventfd_read(self._wake)
 
     def _pump(self, link: Link) -> None:
-        try:
-            link.flush()
-            link.pull()
-        finally:
-            if link.lost and link is self._link:
-                self._link = None
-                link.close()
-                self._flights.lost()
-            self._wake_turns()
+        link.flush()
+        link.pull()
+        if link.lost and link is self._link:
+            self._link = None
+            link.close()
+            self._flights.lost()
+        self._wake_turns()
 
     def _connect(self, deadline: float) -> None:
         """Try until a connection stands, or the time is over; raises where another try can't help."""
@@ -317,13 +254,12 @@ class Client:
                     raise
                 return
             except CkptdError as error:
-                waits = self._on_unavailable == "block" or self._finder.starting
-                if not error.retryable or not waits:
+                if self._gives_up(error):
                     raise
             left = deadline - clock.monotonic()
             if left <= 0:
                 return
-            self._poll(None, min(left, self._backoff.pause(tries, self._jitter())))
+            self._poll(None, min(left, self._pause(tries)))
             tries += 1
 
     def _greet(self, link: Link, deadline: float) -> None:
@@ -388,15 +324,7 @@ class Client:
             self._flights.end(BadRequest("the call was made before the fork", hint="its answer goes to the parent"))
             self._finder.forked()
             self._release()
-            self._begin_session()
-
-
-def _closed() -> CkptdError:
-    return BadRequest("the client is closed", hint="make another one")
-
-
-def _jitter() -> float:
-    return int.from_bytes(os.urandom(4), "big") / 2**32
+            self._begin()
 
 
 _clients: "WeakSet[Client]" = WeakSet()
