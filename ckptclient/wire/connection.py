@@ -274,6 +274,6 @@ def negotiate(offered: tuple[int, ...], spoken: tuple[int, ...] = (limits.PROTOC
     older = bool(offered) and max(offered) < min(spoken)
     raise VersionMismatch(
         f"this daemon speaks protocol version {needed} and the client {', '.join(map(str, offered)) or 'none'}",
-        hint=f"upgrade the {'client' if older else 'daemon'}, or use one that speaks version {needed}",
+        hint=f"{'' if older else 'upgrade the daemon, or '}use a client that speaks version {needed}",
         details={"spoken": list(spoken), "offered": list(offered)},
     )
