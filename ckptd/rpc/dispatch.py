@@ -1,0 +1,60 @@
+"""From a request to its handler's answer: name, role, parameters, call; and from what was raised to what is said.
+
+Every step may refuse, and after a refusal nothing else runs. Not for: what a method does, nor for sending.
+"""
+
+from collections.abc import Mapping
+
+from ckptclient.errors import BadRequest, CkptdError, Denied, Draining, Internal
+from ckptclient.wire.messages import Request
+from ckptd.observe import log
+from ckptd.rpc.methods import Answer, Route
+from ckptd.service.caller import Caller
+
+LOG = log.get(__name__)
+
+
+class Dispatch:
+    """Finds and calls handlers."""
+
+    def __init__(self, routes: Mapping[str, Route]) -> None:
+        self._routes = routes
+        self.draining: Draining | None = None
+        """What everything that is new is answered with, once the daemon has begun to stop."""
+
+    def route(self, request: Request) -> Route:
+        """The row of a request; raises `BadRequest` for a method that doesn't exist."""
+        route = self._routes.get(request.method)
+        if route is None:
+            raise BadRequest(
+                f"there is no method {request.method}",
+                hint="docs/PROTOCOL.md lists the methods; a newer client may know more than this daemon",
+                details={"method": request.method},
+            )
+        return route
+
+    def is_bulky(self, request: Request) -> bool:
+        """Whether the reply to a request may fill a frame."""
+        route = self._routes.get(request.method)
+        return route is not None and route.bulky
+
+    def call(self, route: Route, caller: Caller, request: Request) -> Answer:
+        """Check the role and the parameters and call the handler; raises what it or a check raises."""
+        method = route.method
+        if caller.role < method.role:
+            raise Denied(
+                f"{method.name} needs the role {method.role.name.lower()} and you are {caller.role.name.lower()}",
+                hint="the settings roles.operators and roles.admins say who has which role",
+                details={"role": method.role.name.lower()},
+            )
+        if self.draining is not None:
+            raise self.draining
+        return route.handler(caller, method.params.unpack(request.params))
+
+
+def answerable(error: BaseException, request: Request) -> CkptdError:
+    """What the peer is told: an error made for it as it is, anything else as INTERNAL, without a word of it."""
+    if isinstance(error, CkptdError):
+        return error
+    LOG.error("a request met a bug", method=request.method, exc_info=error)
+    return Internal("the daemon met a bug of its own", hint="its log has the details under the request's id")

@@ -1,0 +1,137 @@
+"""THE table of methods: what can be asked of the daemon, by whom, and who answers.
+
+A row for each on one line: name, class of the parameters, names in the result, the least role, whether it changes
+something (and so carries a request id), handler. Nothing is called that isn't named here. Parameters are written down
+once, in `ckptclient.wire.params`; `docs/PROTOCOL.md` is compared with `SURFACE` by a test. Which of several users'
+things a caller may touch is the services' to judge.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from ckptclient.wire import params as p
+from ckptclient.wire.connection import HELLO
+from ckptclient.wire.fields import Params
+from ckptd.clock import Clock
+from ckptd.service.caller import Caller, Role
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ckptd.service.services import Services
+
+Result: TypeAlias = Mapping[str, object]
+Answer: TypeAlias = "Result | asyncio.Future[Any] | Coroutine[Any, Any, Result]"
+Handler: TypeAlias = Callable[[Caller, Any], Answer]
+"""Answers at once, by a future, or as a coroutine: in the order of what it costs. It is given its row's parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A row. `handler` finds who answers among the services; None: rpc itself does."""
+
+    name: str
+    params: type[Params]
+    result: tuple[str, ...]
+    role: Role
+    mutates: bool
+    handler: "Callable[[Services], Handler] | None"
+
+    @property
+    def bulky(self) -> bool:
+        """Whether a reply may fill a frame; a connection has only a few of these in hand at a time."""
+        return not _BULKY.isdisjoint(self.result)
+
+
+_BULKY: Final = frozenset(
+    ("checkpoints", "data", "digests", "done", "events", "parts", "processes", "records", "set_aside")
+)
+
+_WORKER, _OPERATOR = Role.WORKER, Role.OPERATOR
+
+# Results that more than one method gives.
+_TICK = ("due", "reason", "stop", "stop_reason")
+_PROCESS = (
+    "process_id", "user", "uid", "task_id", "description", "state", "mode", "epoch", "progress", "holder", "checkpoints",
+    "last_checkpoint", "registered_at", "ended_at", "deaths", "journal",
+)  # fmt: skip
+_CHECKPOINT = (
+    "checkpoint_id", "process_id", "user", "task_id", "seq", "epoch", "type", "status", "created_at", "expires_at", "pinned",
+    "size_bytes", "stored_bytes", "has_state", "journal_position", "schema_version", "checksum", "description", "tags",
+    "metadata", "depends", "attempts",
+)  # fmt: skip
+_REGISTERED = (
+    "token", "process_id", "epoch", "incarnation", "resumed", "mode", "state", "progress", "checkpoint", "state_checkpoint",
+    "skipped", "warnings", "journal", "sequence", "careful", "set_aside", "lease_seconds", "policy", "registered_at",
+    "schema_version", "changed",
+)  # fmt: skip
+_SAVED = ("checkpoint_id", "seq", "created_at", "expires_at", "level", "due")
+_STATUS = (
+    "version", "pid", "uptime_seconds", "store_path", "lineage", "read_only", "connections", "processes", "checkpoints",
+    "limit_bytes", "used_bytes", "free_bytes", "commits", "last_cleanup",
+)  # fmt: skip
+_STATS = ("status_counts", "type_counts", "total_size_bytes", "storage_path")
+_WELCOME = ("version", "server", "lineage", "role", "uid", "limits", "pid")
+
+# fmt: off
+SURFACE: Final[tuple[Method, ...]] = (
+    Method(HELLO, p.Hello, _WELCOME, _WORKER, False, None),
+    Method("ping", p.Nothing, ("now",), _WORKER, False, None),
+
+    Method("process.register", p.Register, _REGISTERED, _WORKER, True, lambda s: s.processes.register),
+    Method("process.recover", p.Recover, _REGISTERED, _WORKER, True, lambda s: s.processes.recover),
+    Method("process.attach", p.Attach, ("epoch", "state", "due", "next_request"), _WORKER, False, lambda s: s.processes.attach),
+    Method("process.progress", p.Advance, _TICK, _WORKER, False, lambda s: s.processes.progress),
+    Method("process.end", p.End, ("state",), _WORKER, True, lambda s: s.processes.end),
+    Method("process.member", p.Member, ("token",), _WORKER, True, lambda s: s.processes.member),
+    Method("process.fence", p.MutateProcess, ("epoch",), _WORKER, True, lambda s: s.processes.fence),
+    Method("process.stop", p.NamedProcess, ("asked",), _WORKER, False, lambda s: s.processes.stop),
+    Method("process.show", p.NamedProcess, _PROCESS, _WORKER, False, lambda s: s.processes.show),
+    Method("process.list", p.ListProcesses, ("processes", "next"), _WORKER, False, lambda s: s.processes.list_),
+
+    Method("journal.append", p.AppendRecords, ("position", "due"), _WORKER, True, lambda s: s.journal.append),
+    Method("journal.read", p.ReadRecords, ("records", "next"), _WORKER, False, lambda s: s.journal.read),
+    Method("journal.ordinals", p.DoneOrdinals, ("first", "done", "failed"), _WORKER, False, lambda s: s.journal.ordinals),
+    Method("journal.digests", p.DoneDigests, ("digests", "failed", "next"), _WORKER, False, lambda s: s.journal.digests),
+    Method("journal.sequence", p.Sequence, ("changed", "mode"), _WORKER, True, lambda s: s.journal.sequence),
+    Method("item.announce", p.Announce, (), _WORKER, False, lambda s: s.journal.announce),
+
+    Method("upload.open", p.OpenUpload, ("upload",), _WORKER, False, lambda s: s.checkpoints.open_upload),
+    Method("part.write", p.WritePart, (), _WORKER, False, lambda s: s.checkpoints.write_part),
+    Method("upload.close", p.CloseUpload, (), _WORKER, False, lambda s: s.checkpoints.close_upload),
+    Method("checkpoint.save", p.Save, _SAVED, _WORKER, True, lambda s: s.checkpoints.save),
+    Method("checkpoint.get", p.GetCheckpoint, (*_CHECKPOINT, "parts"), _WORKER, False, lambda s: s.checkpoints.get),
+    Method("checkpoint.read", p.ReadPart, ("data",), _WORKER, False, lambda s: s.checkpoints.read),
+    Method("checkpoint.restore", p.Restore, ("found", "checkpoint", "parts", "skipped", "journal", "progress"), _WORKER, True, lambda s: s.checkpoints.restore),
+    Method("checkpoint.list", p.ListCheckpoints, ("checkpoints", "next"), _WORKER, False, lambda s: s.checkpoints.list_),
+    Method("checkpoint.delete", p.MutateCheckpoint, ("deleted",), _WORKER, True, lambda s: s.checkpoints.delete),
+    Method("checkpoint.pin", p.MutateCheckpoint, ("pinned",), _WORKER, True, lambda s: s.checkpoints.pin),
+    Method("checkpoint.unpin", p.MutateCheckpoint, ("pinned",), _WORKER, True, lambda s: s.checkpoints.unpin),
+    Method("checkpoint.wait", p.WaitCheckpoint, ("level",), _WORKER, False, lambda s: s.checkpoints.wait),
+
+    Method("store.status", p.Nothing, _STATUS, _WORKER, False, lambda s: s.maintenance.status),
+    Method("store.stats", p.Nothing, _STATS, _WORKER, False, lambda s: s.maintenance.stats),
+    Method("store.cleanup", p.Mutate, ("expired", "purged", "freed_bytes"), _WORKER, True, lambda s: s.maintenance.cleanup),
+    Method("config.show", p.Nothing, ("settings",), _OPERATOR, False, lambda s: s.maintenance.show_config),
+    Method("config.reload", p.Mutate, ("changed", "restart"), _OPERATOR, True, lambda s: s.maintenance.reload_config),
+    Method("events.read", p.ReadEvents, ("events", "last"), _WORKER, False, lambda s: s.events.read),
+)
+# fmt: on
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A row with its handler found."""
+
+    method: Method
+    handler: Handler
+    bulky: bool
+
+
+def methods(services: "Services", clock: Clock) -> Mapping[str, Route]:
+    """The table by name, for these services. `hello` isn't in it: it makes the caller that a handler needs."""
+    rows = {row.name: row for row in SURFACE}
+    table = {row.name: Route(row, row.handler(services), row.bulky) for row in SURFACE if row.handler is not None}
+    table["ping"] = Route(rows["ping"], lambda caller, params: {"now": clock.now()}, bulky=False)
+    return table

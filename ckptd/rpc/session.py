@@ -1,0 +1,381 @@
+"""One connection, from the accepted socket to its end; owns the order *feed, take, dispatch, flush*.
+
+    feed      one recvmsg; the descriptors that came with it are ours until somebody claims them, and since nobody does
+              in version 1 they are closed before anything else happens, MSG_CTRUNC or not
+    take      complete messages wait in the order in which they came; each begins when those before it have begun
+    dispatch  the table's handler answers at once, by a future, or as a coroutine, which becomes a task of the hub's
+    flush     what a turn of the loop had to answer leaves by one system call
+
+Theory of the bounds. Reading stops, and the kernel's buffer fills, and the peer is the one who waits, while a request
+waits that may not begin: because `requests_max` are in hand, because what is in hand came in more bytes than one
+direction may keep, because it may have a large reply and enough of these are in hand, or because replies wait to be
+read. So a connection ties up no more than a read, a frame and the two directions, and nothing here is an error: a
+peer that sends much is slowed down. One that leaves its replies unread longer than `write_deadline_seconds` is
+disconnected.
+
+Not for: the rules of the protocol (`ckptclient.wire.connection`) or what a method does.
+"""
+
+import array
+import asyncio
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Final, cast
+
+from ckptclient.errors import BadRequest, CkptdError, Draining, Internal, ProtocolError
+from ckptclient.wire import limits as wire
+from ckptclient.wire.connection import Connection, PeerClosed, Role as End, negotiate
+from ckptclient.wire.messages import Reply, Request, error_to_wire
+from ckptclient.wire.params import Hello
+from ckptd import limits
+from ckptd.core.ids import Holder
+from ckptd.observe import log
+from ckptd.rpc.dispatch import answerable
+from ckptd.rpc.hub import Hub
+from ckptd.rpc.methods import Result, Route
+from ckptd.rpc.peer import Peer, boot_id
+from ckptd.service.caller import Caller, Role
+
+LOG = log.get(__name__)
+
+_ANCILLARY_BYTES: Final = socket.CMSG_SPACE(wire.descriptors_max * array.array("i").itemsize)
+# As plain integers: an operation on the enumeration of flags costs as much as the read itself.
+_READ_FLAGS: Final = int(socket.MSG_CMSG_CLOEXEC)
+_TRUNCATED: Final = int(socket.MSG_CTRUNC)
+_FRAMES_ONE_CALL_MAX: Final = 512
+"""Below IOV_MAX."""
+
+
+class Session:
+    """A connected peer. `ended` is called once, when everything is given back."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        sock: socket.socket,
+        peer: Peer,
+        role: Role,
+        ended: Callable[[], object],
+        refusal: CkptdError | None = None,
+    ) -> None:
+        self.number: Final = next(hub.numbers)
+        self.caller: Caller | None = None
+        self._hub = hub
+        self._sock = sock
+        self._fd = sock.fileno()
+        self._peer = peer
+        self._role = role
+        self._ended = ended
+        self._refusal = refusal
+        self._connection = Connection(End.SERVER)
+        # In: requests that wait to begin, each with its share of the bytes read; and those bytes that belong to none yet.
+        self._waiting: deque[tuple[Request, int]] = deque()
+        self._unshared_bytes = 0
+        # In hand: how many, how many of them bulky, and the bytes in which they came.
+        self._in_hand = 0
+        self._bulky = 0
+        self._in_hand_bytes = 0
+        self._reads: set[asyncio.Future[Any]] = set()
+        self._yielding = False
+        # Out: whole frames, and the rest of one that the kernel didn't take.
+        self._out: list[bytes] = []
+        self._out_bytes = 0
+        self._blocked = False
+        self._reading = True
+        self._closed = False
+        self._timer = hub.loop.call_later(hub.bounds.hello_seconds, self.close, "no hello came")
+        hub.sessions.add(self)
+        hub.loop.add_reader(self._fd, self._readable)
+
+    # --- feed ---
+
+    def _readable(self) -> None:
+        try:
+            data, ancillary, flags, _ = self._sock.recvmsg(limits.read_bytes_max, _ANCILLARY_BYTES, _READ_FLAGS)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self.close(error.strerror or "the connection broke")
+            return
+        descriptors = _close_descriptors(ancillary) if ancillary else 0
+        try:
+            events = self._connection.receive(data, descriptors, truncated=bool(flags & _TRUNCATED))
+        except ProtocolError as violation:
+            LOG.info("a peer broke the protocol", uid=self._peer.uid, pid=self._peer.pid, why=violation.message)
+            self.close(violation.message)
+            return
+        self._unshared_bytes += len(data)
+        if events:
+            if type(events[-1]) is PeerClosed:
+                self.close("the peer closed it")
+                return
+            share = self._unshared_bytes // len(events)
+            self._unshared_bytes = 0
+            # A server's connection lets nothing but requests through.
+            self._waiting.extend((cast("Request", event), share) for event in events)
+            self.turn()
+
+    # --- take ---
+
+    def turn(self) -> None:
+        """Begin what may begin, send what there is to send, and read on where nothing waits."""
+        if self._closed:
+            return
+        waiting = self._waiting
+        # One that has much to ask at once takes turns with the others.
+        begun = 0
+        while waiting and begun < limits.turn_count_max and self._may_begin():
+            self._begin(*waiting.popleft())
+            begun += 1
+        if self._out and not self._blocked:
+            self._flush()
+        if waiting or self._blocked or not self._reading:
+            self._regulate()
+
+    def _may_begin(self) -> bool:
+        """Whether the request that waits longest may begin. Where it may not, what is in hand or unread wakes us."""
+        if self._yielding:
+            return False
+        if self._in_hand == 0 and not self._out:
+            return True
+        bounds = self._hub.bounds
+        return (
+            self._in_hand < bounds.requests_max
+            and self._in_hand_bytes < bounds.direction_bytes_max
+            and self._out_bytes < bounds.direction_bytes_max
+            and (self._bulky < bounds.bulk_max or not self._hub.dispatch.is_bulky(self._waiting[0][0]))
+        )
+
+    def _regulate(self) -> None:
+        """Read exactly while nothing waits to begin and the peer reads what we send."""
+        if self._closed:
+            return
+        if self._waiting and not self._blocked and self._may_begin():
+            self._hub.touch(self)
+        reading = not self._waiting and not self._blocked
+        if reading != self._reading:
+            self._reading = reading
+            if reading:
+                self._hub.loop.add_reader(self._fd, self._readable)
+            else:
+                self._hub.loop.remove_reader(self._fd)
+
+    # --- dispatch ---
+
+    def _begin(self, request: Request, share: int) -> None:
+        caller = self.caller
+        if caller is None:
+            self._hello(request)
+            return
+        dispatch = self._hub.dispatch
+        named = log.request.set(f"{self.number}-{request.id}")
+        try:
+            route = dispatch.route(request)
+            answer = dispatch.call(route, caller, request)
+            if type(answer) is dict:
+                self._reply(request, answer)
+            else:
+                self._own(request, share, route, answer)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered, and logged where it is a bug
+            self._refuse(request, error)
+        finally:
+            log.request.reset(named)
+
+    def _own(self, request: Request, share: int, route: Route, answer: object) -> None:
+        if asyncio.isfuture(answer):
+            future = answer
+        else:
+            future = self._hub.loop.create_task(cast("Coroutine[Any, Any, Result]", answer))
+            # The task takes its first step in the loop's next turn; what came after this request must not overtake it.
+            self._yielding = True
+            self._hub.loop.call_soon(self._resume)
+        self._in_hand += 1
+        self._in_hand_bytes += share
+        self._bulky += route.bulky
+        mutates = route.method.mutates
+        self._hub.own(future, mutates=mutates)
+        if not mutates:
+            self._reads.add(future)
+        future.add_done_callback(partial(self._landed, request, share, route))
+
+    def _resume(self) -> None:
+        self._yielding = False
+        if self._waiting:
+            self.turn()
+
+    def _landed(self, request: Request, share: int, route: Route, future: "asyncio.Future[Any]") -> None:
+        self._hub.done(future)
+        self._reads.discard(future)
+        self._in_hand -= 1
+        self._in_hand_bytes -= share
+        self._bulky -= route.bulky
+        error = _failure(future, self._hub.dispatch.draining)
+        if self._closed:
+            if error is not None:
+                answerable(error, request)  # nobody is told any more, but a bug is logged
+            return
+        if error is None:
+            self._reply(request, future.result())
+        else:
+            self._refuse(request, error)
+        self._hub.touch(self)
+
+    def _hello(self, request: Request) -> None:
+        hub, peer = self._hub, self._peer
+        try:
+            if (refusal := self._refusal or hub.dispatch.draining) is not None:
+                raise refusal
+            hello = Hello.unpack(request.params)
+            version = negotiate(hello.versions)
+        except CkptdError as error:
+            self._refuse(request, error)
+            return
+        self._timer.cancel()
+        boot = boot_id()
+        holder = None
+        if peer.start is not None and peer.pidfd is not None and boot is not None:
+            holder = Holder(boot, peer.pid, peer.start, hello.session)
+            hub.deaths.connected(holder, peer.pidfd)
+        elif peer.pidfd is not None:
+            os.close(peer.pidfd)
+        self.caller = Caller(peer.uid, peer.gid, peer.pid, self._role, hello.session, holder, self.number)
+        hub.ties.connected(self.caller)
+        LOG.debug("connected", connection=self.number, uid=peer.uid, pid=peer.pid, client=hello.client)
+        self._reply(
+            request,
+            {
+                "version": version,
+                "server": hub.welcome.server,
+                "lineage": hub.welcome.lineage,
+                "role": self._role.name.lower(),
+                "uid": peer.uid,
+                "limits": {"frame_bytes_max": wire.frame_bytes_max, "requests_max": hub.bounds.requests_max},
+                "pid": hub.welcome.pid,
+            },
+        )
+
+    # --- flush ---
+
+    def _reply(self, request: Request, result: object) -> None:
+        self._send(request, Reply(request.id, None, result))
+
+    def _refuse(self, request: Request, error: BaseException) -> None:
+        self._send(request, Reply(request.id, error_to_wire(answerable(error, request)), None))
+
+    def _send(self, request: Request, reply: Reply) -> None:
+        try:
+            frame = self._connection.send(reply)
+        except BadRequest as error:
+            # A handler answered more than a frame holds, or what can't be packed: a bug of ours.
+            LOG.error("a reply can't be sent", method=request.method, why=error)
+            told = Internal("the daemon's answer fits no frame", hint="ask for less at a time")
+            frame = self._connection.send(Reply(request.id, error_to_wire(told), None))
+        self._out.append(frame)
+        self._out_bytes += len(frame)
+
+    def _flush(self) -> None:
+        out = self._out
+        try:
+            sent = self._sock.send(out[0]) if len(out) == 1 else self._sock.sendmsg(out[:_FRAMES_ONE_CALL_MAX])
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError as error:
+            self.close(error.strerror or "the connection broke")
+            return
+        self._out_bytes -= sent
+        if not self._out_bytes:
+            out.clear()
+            if self._blocked:
+                self._unblock()
+            if self._connection.finished:
+                self.close("the conversation ended")
+            return
+        whole = _drop(out, sent)
+        if not self._blocked:
+            self._blocked = True
+            self._hub.loop.add_writer(self._fd, self._writable)
+            self._await_reader()
+        elif whole:
+            self._await_reader()
+
+    def _await_reader(self) -> None:
+        """The frame that is next has so long to be taken; each gets the whole time."""
+        self._timer.cancel()
+        self._timer = self._hub.loop.call_later(
+            self._hub.bounds.write_deadline_seconds, self.close, "the peer didn't read its replies"
+        )
+
+    def _unblock(self) -> None:
+        self._blocked = False
+        self._timer.cancel()
+        self._hub.loop.remove_writer(self._fd)
+
+    def _writable(self) -> None:
+        self._flush()
+        self.turn()
+
+    # --- the end ---
+
+    def close(self, why: str) -> None:
+        """End the connection and give back what it held; mutations in hand go on and nobody hears their answers."""
+        if self._closed:
+            return
+        self._closed = True
+        LOG.debug("disconnected", connection=self.number, uid=self._peer.uid, pid=self._peer.pid, why=why)
+        hub = self._hub
+        self._timer.cancel()
+        hub.loop.remove_reader(self._fd)
+        if self._blocked:
+            hub.loop.remove_writer(self._fd)
+        self._sock.close()
+        self._waiting.clear()
+        self._out.clear()
+        for future in self._reads:
+            future.cancel()
+        hub.sessions.discard(self)
+        self._ended()
+        if self.caller is None:
+            if self._peer.pidfd is not None:
+                os.close(self._peer.pidfd)
+            return
+        if self.caller.holder is not None:
+            hub.deaths.disconnected(self.caller.holder)
+        hub.ties.disconnected(self.caller)
+
+
+def _failure(future: "asyncio.Future[Any]", draining: Draining | None) -> BaseException | None:
+    """Why a request that ended has no result; None where it has one."""
+    if future.cancelled():
+        return draining or Internal("the request was given up", hint="ask again")
+    return future.exception()
+
+
+def _drop(frames: list[bytes], sent: int) -> int:
+    """Take the first `sent` bytes away; answers how many frames went whole."""
+    whole = 0
+    for frame in frames:
+        if sent < len(frame):
+            break
+        sent -= len(frame)
+        whole += 1
+    del frames[:whole]
+    if sent:
+        frames[0] = frames[0][sent:]
+    return whole
+
+
+def _close_descriptors(ancillary: list[tuple[int, int, bytes]]) -> int:
+    """Close what a peer passed; answers how many there were."""
+    count = 0
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors = array.array("i")
+            # The last may be cut short, where the control data was: no descriptor was installed for it then.
+            descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+            for descriptor in descriptors:
+                os.close(descriptor)
+            count += len(descriptors)
+    return count
