@@ -128,7 +128,7 @@ def due(
     After a rewind `completed` may lie below `last_completed`; nothing is due by progress until it is made up for.
     """
     gained = completed - last_completed
-    if cadence.progress_share and total and gained > 0 and gained >= cadence.progress_share * total:
+    if cadence.progress_share and total and gained >= cadence.progress_share * total:
         return "progress"
     interval = auto_seconds if cadence.auto else cadence.interval_seconds
     passed = now - last_at

@@ -9,12 +9,21 @@ newest record is in a cut is open, whatever older ones say. Not for: keeping rec
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal, Self
 
 from ckptclient.errors import Damaged
 
 DONE, FAILED = 0, 1
 """The kinds of a record, as the wire and the catalog have them."""
+
+DIGEST_BYTES = 16
+
+
+def key_digest(ordinal: int | None, item: bytes) -> bytes | None:
+    """What an item without a place in a sequence is known by: the beginning of its SHA-256; None for one with a place."""
+    return None if ordinal is not None else sha256(item).digest()[:DIGEST_BYTES]
+
 
 Row = tuple[int, int, int]
 """(position, kind, ordinal)"""

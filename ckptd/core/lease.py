@@ -120,7 +120,7 @@ def _barred(holding: Holding, now: int, lease_seconds: float) -> bool:
 
 
 def _held(holding: Holding, holder: Holder, now: int, lease_seconds: float) -> Held:
-    silent_seconds = max(0, now - holding.heard_at) // _MICROS
+    silent_seconds = (now - holding.heard_at) // _MICROS
     is_lapsed = lapsed(holding.heard_at, now, lease_seconds)
     silence = f", silent for {silent_seconds} s" if is_lapsed else ""
     return Held(

@@ -1,5 +1,6 @@
 """The rules by which a death is held against something."""
 
+import signal
 from dataclasses import dataclass
 
 import pytest
@@ -37,6 +38,12 @@ def test_what_counts(death: Death, counts: bool, reason: str) -> None:
     assert not attempts.checkpoint_attempt(death, confirmed=True)
 
 
+@pytest.mark.parametrize("number", range(1, 32))
+def test_signals_have_the_names_that_the_system_gives_them(number: int) -> None:
+    reason = Death(1, signal=number).reason
+    assert reason in (f"by {signal.Signals(number).name}", f"by signal {number}")
+
+
 def test_nothing_in_hand_nothing_suspected() -> None:
     assert attempts.suspicion(None, Death(1, SIGABRT), False, 2) is None
 
@@ -70,8 +77,8 @@ def test_what_got_further_in_between_begins_anew() -> None:
 def test_a_row_of_deaths(deaths: list[tuple[int | None, bool]], aside: bool) -> None:
     """As the catalog counts: one more, or anew."""
     suspect = Row(0)
-    for signal, recorded_since in deaths:
-        suspicion = attempts.suspicion(ITEM, Death(1, signal), recorded_since, suspect.attempts)
+    for number, recorded_since in deaths:
+        suspicion = attempts.suspicion(ITEM, Death(1, number), recorded_since, suspect.attempts)
         if suspicion is not None:
             suspect = Row(1 if suspicion.restarts else suspect.attempts + 1)
     assert bool(attempts.set_aside([suspect], 3)) is aside

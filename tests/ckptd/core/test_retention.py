@@ -12,6 +12,7 @@ from ckptd.core.retention import Lifetimes, Needs, Standing
 
 SECOND = 1_000_000
 DAY = 86_400
+LEFT_AT = 1000 * DAY * SECOND
 SETTINGS = Lifetimes(default_seconds=DAY, completed_seconds=7 * DAY)
 
 
@@ -31,7 +32,7 @@ def stores(draw: st.DrawFn, circles: bool = False) -> tuple[list[Standing], Need
                 restorable=draw(st.booleans()),
                 has_state=draw(st.booleans()),
                 pinned=draw(st.integers(0, 5)) == 0,
-                expires_at=draw(st.none() | st.integers(0, 100)),
+                expires_at=draw(st.none() | st.integers(0, 9)),
             )
         )
     needs = {}
@@ -41,7 +42,7 @@ def stores(draw: st.DrawFn, circles: bool = False) -> tuple[list[Standing], Need
     return checkpoints, needs
 
 
-NOW = st.integers(0, 120)
+NOW = st.integers(0, 10)
 
 
 @given(stores(), NOW)
@@ -146,7 +147,7 @@ def test_protects(state: State, epoch: int, abandoned: bool, protects: bool) -> 
     ],
 )
 def test_abandoned(held: bool, away_seconds: int, after_seconds: float, given_up: bool) -> None:
-    assert retention.abandoned(held, 0, away_seconds * SECOND, after_seconds) is given_up
+    assert retention.abandoned(held, LEFT_AT, LEFT_AT + away_seconds * SECOND, after_seconds) is given_up
 
 
 @pytest.mark.parametrize(
