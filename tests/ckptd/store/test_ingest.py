@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ckptclient.errors import BadRequest, NoSpace
+from ckptd.core.ids import PackKey
 from ckptd.core.manifest import bodies_hash, body_hash
 from ckptd.store.chunks.memory import MemoryPacks
 from ckptd.store.ingest import PRIVATE_BYTES_MIN, Memory, Part, Spool
@@ -258,6 +259,39 @@ def test_rows_of_a_large_payload_go_ahead_in_slices(monkeypatch: pytest.MonkeyPa
     data = b"".join(number.to_bytes(2, "big") * 256 for number in range(2500))
     (saved,) = store.save(part(data))
     assert store.catalog.slices == [1000, 1000, 500]
+    assert store.load(saved) == data
+
+
+def test_a_pack_is_on_disk_before_it_has_a_row(monkeypatch: pytest.MonkeyPatch, noise: Callable[[int], bytes]) -> None:
+    chunks = memory_packs()
+    store = Store(chunks)
+    synced: list[int] = []
+    add_pack = store.catalog.add_pack
+
+    def adding(name: str, at: int) -> PackKey:
+        synced.append(chunks.synced_count)
+        return add_pack(name, at)
+
+    monkeypatch.setattr(store.catalog, "add_pack", adding)
+    store.save(part(noise(100)))
+    store.save(part(noise(100)))
+    assert synced == [1]
+
+
+def test_a_large_payload_whose_note_found_no_room_may_be_placed_again(
+    monkeypatch: pytest.MonkeyPatch, noise: Callable[[int], bytes]
+) -> None:
+    store, data = Store(), noise(PRIVATE_BYTES_MIN)
+    prepared = store.prepare(part(data))
+
+    def full(records: object) -> None:
+        raise NoSpace("full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(store.chunks, "append", full)
+        with pytest.raises(NoSpace):
+            prepared.place()
+    ((saved,),) = store.commit(prepared)
     assert store.load(saved) == data
 
 

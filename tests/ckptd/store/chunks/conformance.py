@@ -33,7 +33,14 @@ def chunk(number: int, size_bytes: int = 100) -> Record:
 
 
 def in_packs(world: World, packs: Sequence[str]) -> list[Record]:
-    return [place.record for pack in packs for place in scan(world.image(pack)) if isinstance(place, Found)]
+    """Every record of these packs, which hold nothing else."""
+    found = []
+    for pack in packs:
+        for place in scan(world.image(pack)):
+            assert isinstance(place, Found)
+            assert place.intact
+            found.append(place.record)
+    return found
 
 
 class Conformance:
