@@ -48,6 +48,8 @@ class Link:
 
     def push(self, flight: Flight[Any]) -> None:
         """Send a flight's request behind what waits already; one that can't be sent at all lands with the reason."""
+        if flight.done:
+            return
         try:
             frame = self._connection.send(flight.request())
         except BadRequest as error:

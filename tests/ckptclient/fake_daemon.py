@@ -60,13 +60,18 @@ def answer_pings(peer: Peer, request: Request) -> None:
     peer.reply(request, {"now": 7})
 
 
-class FakeDaemon:
-    """Listens on `path`, answers hello by itself and everything else by `answer`; remembers every request."""
+def welcome(peer: Peer, request: Request) -> None:
+    """As a daemon does that has room."""
+    peer.reply(request, WELCOME)
 
-    def __init__(self, path: Path, answer: Answer = answer_pings, welcome: Mapping[str, object] = WELCOME) -> None:
+
+class FakeDaemon:
+    """Listens on `path`, answers by `hello` and `answer`, which a test may exchange; remembers every request."""
+
+    def __init__(self, path: Path, answer: Answer = answer_pings) -> None:
         self.path = path
         self.answer = answer
-        self.welcome = welcome
+        self.hello: Answer = welcome
         self.seen: list[tuple[int, Request]] = []
         self.peers: list[Peer] = []
         self._listener: socket.socket | None = None
@@ -141,9 +146,6 @@ class FakeDaemon:
                     for event in peer.connection.receive(data):
                         if isinstance(event, Request):
                             self.seen.append((peer.number, event))
-                            if event.method == "hello":
-                                peer.reply(event, self.welcome)
-                            else:
-                                self.answer(peer, event)
+                            (self.hello if event.method == "hello" else self.answer)(peer, event)
             except OSError:
                 return
