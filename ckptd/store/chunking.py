@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ckptd.store.encodings import CHUNK_BYTES_MAX
-
 PIECE_BYTES: Final = 1 << 20
 DOCUMENT: Final = "document"
+DOCUMENT_BYTES_MAX: Final = 32 << 20
+"""A larger document is cut like anything else."""
 
 UNIT_BYTES: Final = 1 << 20
 """What a thread is given at a time: below it the hand-over of the interpreter's lock costs more than the work."""
@@ -29,7 +29,7 @@ class Cut:
 
 def cut(part: int, kind: str, size_bytes: int) -> Iterator[Cut]:
     """Every chunk of a part in order; none of an empty one. `kind` is the one that the part's form names."""
-    whole = kind == DOCUMENT and size_bytes <= CHUNK_BYTES_MAX
+    whole = kind == DOCUMENT and size_bytes <= DOCUMENT_BYTES_MAX
     step = size_bytes if whole else PIECE_BYTES
     for offset in range(0, size_bytes, max(1, step)):
         yield Cut(part, offset, min(step, size_bytes - offset))

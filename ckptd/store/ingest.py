@@ -23,7 +23,7 @@ from ckptd.core.ids import ChunkKey
 from ckptd.core.manifest import bodies_hash
 from ckptd.store import encodings
 from ckptd.store.catalog.interface import Catalog, CatalogReader, NewChunk
-from ckptd.store.chunking import Cut, cut, units
+from ckptd.store.chunking import DOCUMENT_BYTES_MAX, PIECE_BYTES, Cut, cut, units
 from ckptd.store.chunks.interface import ChunkStore, PrivatePacks
 from ckptd.store.holds import Holds
 from ckptd.store.prepared import Content, Prepared, Shelf, bodies_of
@@ -31,6 +31,8 @@ from ckptd.store.records import Record, RecordKind
 
 PRIVATE_BYTES_MIN: Final = 32 << 20
 """The payload that gets packs of its own: the committer never waits for so many bytes."""
+
+assert max(DOCUMENT_BYTES_MAX, PIECE_BYTES) <= encodings.CHUNK_BYTES_MAX, "what is cut can be decoded"
 
 
 class Source(Protocol):
