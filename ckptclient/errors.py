@@ -34,9 +34,7 @@ class CkptdError(Exception):
         return _rebuild, (type(self), self.message, self.hint, dict(self.details))
 
 
-def _rebuild(
-    kind: type[CkptdError], message: str, hint: str | None, details: Mapping[str, object]
-) -> CkptdError:
+def _rebuild(kind: type[CkptdError], message: str, hint: str | None, details: Mapping[str, object]) -> CkptdError:
     return kind(message, hint=hint, details=details)
 
 

@@ -1,0 +1,26 @@
+"""The daemon's errors: the shared tree, and the few that end the daemon.
+
+Not for: deciding what a caller sees; the codes and texts are those of `ckptclient.errors`.
+"""
+
+from typing import ClassVar
+
+from ckptclient.errors import CkptdError
+
+
+class StartRefused(CkptdError):
+    """The daemon can't start; the message says why and the hint what to do. Never crosses the wire."""
+
+    sysexit: ClassVar[int] = 78
+
+    def __init__(self, message: str, *, hint: str | None = None, sysexit: int = 78) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_status = sysexit
+
+
+class StoreFailed(Exception):
+    """A failed sync, or a COMMIT that failed by an I/O error: the outcome of what was in flight is unknown.
+
+    Nobody catches it to go on: the daemon ends without a reply and is started again, and clients ask again under
+    the same request id. A second fsync would say that all is well while the page is lost.
+    """
