@@ -8,7 +8,7 @@ then neither throws out what others read nor makes their syncs wait behind its d
 import errno
 import mmap
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,7 @@ from ckptd.store.records import (
     PackKind,
     Record,
     pack_header,
+    parse_pack_header,
     record_header,
 )
 
@@ -114,6 +115,23 @@ class Packs:
             return _unreadable(error)
         finally:
             os.close(fd)
+
+    def orphans(self, known: Collection[str]) -> Sequence[str]:
+        """Packs of this lineage that the catalog doesn't know: their daemon was killed before it had named them.
+
+        A pack of another lineage, or one whose header can't be read, may be what a restored catalog has lost: it stays.
+        """
+        return [name for name in self.names() if name not in known and self._is_ours(name)]
+
+    def _is_ours(self, name: str) -> bool:
+        with (self._directory / name).open("rb") as file:
+            raw = file.read(PACK_HEADER_BYTES)
+        if len(raw) < PACK_HEADER_BYTES:
+            return True  # killed before its header was whole: there is nothing in it
+        try:
+            return parse_pack_header(raw)[0].lineage == self._lineage
+        except CkptdError:
+            return False
 
     def names(self) -> Sequence[str]:
         return [entry.name for entry in os.scandir(self._directory) if entry.name.endswith(SUFFIX)]

@@ -1,0 +1,283 @@
+"""What a catalog must do; owns the terms *catalog* and *outcome*.
+
+Obligations of every backend (one suite, `tests/ckptd/store/catalog/conformance.py`, is run by all):
+
+* `Catalog.apply` is called by one thread alone, the committer's. It applies a batch of changes in their order in one
+  transaction, which is durable when the call returns. Each change is judged on the state that the changes before it
+  left, and either applied whole or refused whole; a refusal is an outcome and harms no neighbour.
+* A change with a request id that was answered before is not applied again: its outcome is the first answer.
+* A guard's epoch is compared in the same transaction as the write; a lower one is Fenced, a different lineage too.
+* A full disk raises NoSpace after a complete roll-back. Any other error of the medium raises StoreFailed: the outcome
+  is unknown, and the caller ends the daemon.
+* `CatalogReader` may be used by any thread, one at a time each; it sees what was committed before the call, and never
+  needs a write.
+* Nothing in here grows with the size of what it frees: what deletes takes a bound and says whether more is left.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from ckptclient.errors import CkptdError
+from ckptd.core.change import Answer, Change, CheckpointRow, CheckpointType, ProcessRow
+from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey, ProcessKey
+from ckptd.core.journal import Cut
+from ckptd.core.process_table import State
+
+Outcome = Answer | CkptdError
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRow:
+    """Where one chunk lies and what it decodes to."""
+
+    key: ChunkKey
+    id: bytes
+    pack: PackKey
+    offset: int
+    stored_bytes: int
+    plain_bytes: int
+    encoding: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewChunk:
+    """A chunk whose bytes are already synced, about to become a row (state ZERO until a body refers to it)."""
+
+    id: bytes
+    offset: int
+    stored_bytes: int
+    plain_bytes: int
+    encoding: int
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A checkpoint's manifest, its bytes where they lie inline, else the bodies of each part in order."""
+
+    manifest: bytes
+    small: bytes | None
+    bodies: Sequence[Sequence[BodyKey]]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRow:
+    """One record of the result journal."""
+
+    position: int
+    kind: int
+    ordinal: int | None
+    item: bytes
+    result: bytes | None
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """An item that was in hand at deaths, with how often."""
+
+    item: bytes
+    ordinal: int | None
+    attempts: int
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One row of the ring."""
+
+    seq: int
+    at: int
+    kind: str
+    process_id: str
+    uid: int
+    data: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which checkpoints; None filters nothing. `uid` None is every user's. Newest first, from before `before`."""
+
+    uid: int | None = None
+    process: ProcessKey | None = None
+    process_id: str | None = None
+    task_id: str | None = None
+    type: CheckpointType | None = None
+    tag: str | None = None
+    status: str | None = None
+    since: int | None = None
+    until: int | None = None
+    trash: bool = False
+    before: CheckpointKey | None = None
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counters of one user or of all; `by_type` and `by_status` count what isn't in the trash."""
+
+    checkpoints: int
+    logical_bytes: int
+    stored_bytes: int
+    trash: int
+    by_type: Mapping[str, int]
+    by_status: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """A slice of expiry: how many went to the trash, and where the next slice begins (None: nothing is left)."""
+
+    count: int
+    cursor: tuple[int, int] | None
+
+
+class CatalogReader(Protocol):
+    """Reads; see the module for who may call when."""
+
+    def process(self, uid: int, process_id: str) -> ProcessRow | None:
+        """The current incarnation."""
+
+    def process_by_key(self, key: ProcessKey) -> ProcessRow | None:
+        """One incarnation."""
+
+    def held(self) -> Sequence[ProcessRow]:
+        """Every process in state running: what the table is rebuilt from at start."""
+
+    def processes(
+        self, uid: int | None, states: Sequence[State], task_id: str | None, after: int | None, limit: int
+    ) -> Sequence[ProcessRow]:
+        """Current incarnations, newest key first, from before key `after`."""
+
+    def checkpoint_counts(self, keys: Sequence[ProcessKey]) -> Mapping[ProcessKey, int]:
+        """How many checkpoints each has, those in the trash left out."""
+
+    def checkpoint(self, key: CheckpointKey) -> CheckpointRow | None:
+        """One checkpoint."""
+
+    def find_checkpoint(self, uid: int | None, process_id: str, seq: int) -> CheckpointRow | None:
+        """By number; seq goes on over incarnations."""
+
+    def find_alias(self, uid: int | None, alias: str) -> CheckpointRow | None:
+        """By an id that a caller chose."""
+
+    def checkpoints(self, wanted: Filter) -> Sequence[CheckpointRow]:
+        """A page."""
+
+    def content(self, key: CheckpointKey) -> Content:
+        """What a checkpoint is made of."""
+
+    def tags(self, keys: Sequence[CheckpointKey]) -> Mapping[CheckpointKey, Sequence[str]]:
+        """Tags of each."""
+
+    def dependencies(self, key: CheckpointKey) -> Sequence[CheckpointKey]:
+        """What it needs."""
+
+    def candidates(self, process: ProcessKey, with_state: bool) -> Sequence[CheckpointKey]:
+        """Restorable ones newest first, at most 64: live or archived, in no rewind's shadow."""
+
+    def body_chunks(self, body: BodyKey) -> Sequence[ChunkRow]:
+        """The chunks of a body in order."""
+
+    def find_chunk(self, namespace: int, id: bytes) -> ChunkRow | None:
+        """A chunk that may be shared: LIVE or ZERO."""
+
+    def packs(self) -> Mapping[PackKey, str]:
+        """Key to file name of every pack that isn't gone."""
+
+    def journal(self, process: ProcessKey, after: int, limit: int, failed_only: bool) -> Sequence[JournalRow]:
+        """A page in journal order, without what was set aside or done again later."""
+
+    def journal_counts(self, process: ProcessKey, before: int) -> tuple[int, int]:
+        """(done, failed) before a position, without what was set aside."""
+
+    def records(self, process: ProcessKey, first: int, count: int) -> Sequence[tuple[int, int, int]]:
+        """(position, kind, ordinal) in journal order, of `count` ordinals from `first`; also what was set aside."""
+
+    def cuts(self, process: ProcessKey) -> Sequence[Cut]:
+        """What rewinds set aside."""
+
+    def done_digests(self, process: ProcessKey, after: bytes, limit: int) -> Sequence[tuple[bytes, int]]:
+        """(digest, kind) ascending, without what was set aside."""
+
+    def suspects(self, process: ProcessKey) -> Sequence[Suspect]:
+        """Items that were in hand at deaths."""
+
+    def events(self, since: int, uid: int | None, process_id: str | None, limit: int) -> Sequence[Event]:
+        """After a sequence number, in order."""
+
+    def last_event(self) -> int:
+        """The newest sequence number, 0 where there is none."""
+
+    def totals(self, uid: int | None) -> Totals:
+        """From counters, not from a scan."""
+
+    def setting(self, key: str) -> int | bytes | str | None:
+        """A row of the store's own table."""
+
+    def close(self) -> None:
+        """Give the connection back."""
+
+
+class Catalog(Protocol):
+    """Writes; the committer's thread alone, but for `reader`."""
+
+    lineage: bytes
+    chunk_key: bytes
+    """The key of chunk ids: random for each store, so that ids say nothing outside it."""
+
+    def reader(self) -> CatalogReader:
+        """A reader of its own for one thread."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All that is called inside the block is one transaction, durable when the block ends."""
+
+    def apply(self, batch: Sequence[Change]) -> Sequence[Outcome]:
+        """Apply in order, durable on return; see the module."""
+
+    def add_pack(self, name: str, at: int) -> PackKey:
+        """Name a new pack; durable on return."""
+
+    def add_chunks(self, namespace: int, pack: PackKey, chunks: Sequence[NewChunk], at: int) -> Sequence[ChunkKey]:
+        """Rows in state ZERO for chunks whose bytes are synced; one that is there and usable keeps its row."""
+
+    def add_body(self, namespace: int, hash: bytes, plain_bytes: int, chunks: Sequence[ChunkKey]) -> BodyKey:
+        """An immutable list of chunks with no reference yet; the same list again is the same body."""
+
+    def expire(self, now: int, abandoned_after: int, cursor: tuple[int, int], limit: int) -> Expired:
+        """Move a slice of what is due to the trash, oldest first, from after `cursor`; skip what is protected.
+
+        `abandoned_after` (microseconds) is how long an unfinished process without a holder protects its newest state,
+        unless its own policy says otherwise.
+        """
+
+    def empty_trash(self, before: int, limit: int) -> tuple[int, bool]:
+        """Drop checkpoints that went to the trash before a time; (how many, whether more is left)."""
+
+    def sweep(self, held: frozenset[bytes], now: int, limit: int) -> bool:
+        """Free bodies and chunks without references, except chunk ids that are held; whether more is left."""
+
+    def dead_packs(self) -> Sequence[tuple[PackKey, str]]:
+        """Packs without a chunk; their files may be unlinked, then `drop_pack`."""
+
+    def drop_pack(self, pack: PackKey) -> None:
+        """Forget a pack whose file is gone."""
+
+    def drop_journal(self, limit: int) -> bool:
+        """Drop records of incarnations that have no checkpoint left and are not current; whether more is left."""
+
+    def trim(self, events_kept: int, requests_before: int) -> None:
+        """Keep the newest events, and the answers of sessions that may still ask."""
+
+    def set(self, key: str, value: int | bytes | str) -> None:
+        """A row of the store's own table."""
+
+    def checkpoint_wal(self, idle: bool) -> None:
+        """Called between batches: a moment for what a backend must tidy; `idle` says that nothing waits."""
+
+    def quick_check(self) -> Sequence[str]:
+        """What is wrong with the catalog's file; empty when nothing."""
+
+    def close(self) -> None:
+        """End cleanly."""

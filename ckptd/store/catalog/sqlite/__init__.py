@@ -1,0 +1,10 @@
+"""The catalog in SQLite, through apsw's own library: WAL, synchronous=FULL, one writing connection.
+
+`schema` has the tables, `writer` applies changes, `tending` frees space in slices, `reader` answers questions, `rows`
+turns rows into values and back.
+"""
+
+from ckptd.store.catalog.sqlite.opening import open_catalog
+from ckptd.store.catalog.sqlite.writer import SqliteCatalog
+
+__all__ = ["SqliteCatalog", "open_catalog"]

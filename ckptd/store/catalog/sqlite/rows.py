@@ -1,0 +1,62 @@
+"""Rows to values and back, for writer and reader alike."""
+
+import struct
+from collections.abc import Sequence
+
+
+from ckptd.core.change import CheckpointRow, CheckpointType, Place, ProcessRow, ProgressNow
+from ckptd.core.ids import CheckpointKey, Epoch, Holder, ProcessKey
+from ckptd.core.process_table import Mode, State
+
+
+PROCESS_COLUMNS = (
+    "k,uid,process_id,incarnation,epoch,state,task_id,description,boot_id,holder_pid,holder_start,session,"
+    "total,completed,step,batch,metadata,done,failed,speed,progress_at,fingerprint,schema_version,policy,sequence,"
+    "mode,head,next_seq,next_pos,deaths,registered_at,ended_at,checkpoints"
+)
+
+
+def process_row(row: Sequence[object]) -> ProcessRow:
+    """A row of PROCESS_COLUMNS."""
+    (
+        key, uid, process_id, incarnation, epoch, state, task_id, description, boot_id, pid, start, session,
+        total, completed, step, batch, metadata, done, failed, speed, progress_at, fingerprint, schema_version, policy,
+        sequence, mode, head, next_seq, next_pos, deaths, registered_at, ended_at, _,
+    ) = row  # fmt: skip
+    holder = None if boot_id is None else Holder(boot_id, pid, start, session)  # type: ignore[arg-type]
+    progress = ProgressNow(total, completed, step, batch, metadata, done, failed, speed, progress_at)  # type: ignore[arg-type]
+    return ProcessRow(
+        ProcessKey(key), uid, process_id, incarnation, Epoch(epoch), State(state), task_id, description, holder,  # type: ignore[arg-type]
+        progress, fingerprint, schema_version, policy, sequence, Mode(mode), head, next_seq, next_pos, deaths,  # type: ignore[arg-type]
+        registered_at, ended_at,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+CHECKPOINT_COLUMNS = (
+    "c.k,c.process,p.uid,p.process_id,p.state,c.seq,c.epoch,c.type,c.place,c.created_at,c.expires_at,c.ended_at,"
+    "c.pinned,c.logical,c.own,c.journal_pos,c.attempts,c.has_state,c.schema_version,c.checksum,c.task_id,"
+    "c.description,c.metadata,c.alias"
+)
+
+
+def checkpoint_row(row: Sequence[object]) -> CheckpointRow:
+    """A row of CHECKPOINT_COLUMNS (checkpoint c joined with process p)."""
+    (
+        key, process, uid, process_id, state, seq, epoch, type_, place, created_at, expires_at, ended_at, pinned, logical,
+        own, position, attempts, has_state, schema_version, checksum, task_id, description, metadata, alias,
+    ) = row  # fmt: skip
+    return CheckpointRow(
+        CheckpointKey(key), ProcessKey(process), uid, process_id, State(state), seq, Epoch(epoch), CheckpointType(type_),  # type: ignore[arg-type]
+        Place(place), created_at, expires_at, ended_at, bool(pinned), logical, own, position, attempts, bool(has_state),  # type: ignore[arg-type]
+        schema_version, checksum, task_id, description, metadata, alias,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def pack_keys(keys: Sequence[int]) -> bytes:
+    """A body's chunk keys: 8 bytes each, little-endian."""
+    return struct.pack(f"<{len(keys)}q", *keys)
+
+
+def unpack_keys(packed: bytes) -> tuple[int, ...]:
+    """The reverse of `pack_keys`."""
+    return struct.unpack(f"<{len(packed) // 8}q", packed)

@@ -1,0 +1,210 @@
+"""The one thread that writes; owns the terms *batch* and *group commit*.
+
+All that queued while the last batch was syncing is the next batch: no artificial delay, and many savers share one
+sync. The order of a batch: append what is small to the shared pack, sync it, then one transaction that records
+chunks and bodies, judges every change and commits. Only then is anything answered, by one call into the loop.
+
+An I/O error leaves the outcome unknown: `fatal` ends the process without a reply, and clients ask again under the same
+request id. Not for: deciding what a change does (the catalog's transaction), or when maintenance runs (`loops`).
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Protocol, TypeVar
+
+from ckptclient.errors import CkptdError, Internal
+from ckptd.core.change import Change, ManifestPart
+from ckptd.errors import StoreFailed
+from ckptd.store.catalog.interface import Catalog, Outcome
+
+T = TypeVar("T")
+Done = Callable[[Outcome], None]
+
+BATCH_COUNT_MAX = 256
+BATCH_BYTES_MAX = 8 << 20
+
+
+class Payload(Protocol):
+    """What `ingest` prepared of a payload that is not inline, and what the committer does with it."""
+
+    size_bytes: int
+
+    def place(self) -> None:
+        """Append what belongs into the shared pack. NoSpace refuses this save alone."""
+
+    def record(self) -> Sequence[ManifestPart]:
+        """Rows for chunks and bodies, once everything is synced; the parts with their bodies."""
+
+    def release(self) -> None:
+        """Let go of the holds: the save has its references, or never will."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A change on its way. `change` is completed by `with_parts` once a payload's bodies are known."""
+
+    change: Change
+    done: Done
+    payload: Payload | None = None
+    with_parts: Callable[[Change, Sequence[ManifestPart]], Change] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    run: Callable[[], None]
+
+
+class Committer:
+    """Owns the thread and the catalog's writing side from `start` to `stop`.
+
+    `post` brings a callable to the event loop's thread; `fatal` ends the process and is called in this thread;
+    `report` gets an unexpected exception, a bug of ours, for the log. `committed` hears of each batch: how many
+    changes, how many seconds.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        sync_chunks: Callable[[], None],
+        *,
+        post: Callable[[Callable[[], None]], object],
+        fatal: Callable[[StoreFailed], None],
+        report: Callable[[BaseException], None],
+        monotonic: Callable[[], float],
+        committed: Callable[[int, float], None],
+    ) -> None:
+        self._catalog = catalog
+        self._sync_chunks = sync_chunks
+        self._post = post
+        self._fatal = fatal
+        self._report = report
+        self._monotonic = monotonic
+        self._committed = committed
+        self._queue: SimpleQueue[Job | _Task | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="committer")
+
+    def start(self) -> None:
+        """Begin; once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Commit what is queued and end the thread; blocks until it has."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def submit(self, job: Job) -> None:
+        """Queue a change; `job.done` is called on the loop with its outcome. From any thread."""
+        self._queue.put(job)
+
+    def run(self, work: Callable[[], T]) -> "Future[T]":
+        """Run `work` on the committer's thread between two batches: one slice of maintenance."""
+        future: Future[T] = Future()
+
+        def task() -> None:
+            try:
+                result = work()
+            except StoreFailed as failed:
+                self._fatal(failed)
+            except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
+                self._post(lambda: future.set_exception(error))
+            else:
+                self._post(lambda: future.set_result(result))
+
+        self._queue.put(_Task(task))
+        return future
+
+    def _run(self) -> None:
+        while True:
+            jobs, task, ends = self._collect()
+            if jobs:
+                self._commit(jobs)
+            if task is not None:
+                task.run()
+            if ends:
+                return
+            if jobs or task is not None:
+                self._tidy()
+
+    def _collect(self) -> tuple[list[Job], _Task | None, bool]:
+        """A batch; a task ends it, and runs after it."""
+        jobs: list[Job] = []
+        size = 0
+        item = self._queue.get()
+        while True:
+            if item is None:
+                return jobs, None, True
+            if isinstance(item, _Task):
+                return jobs, item, False
+            jobs.append(item)
+            size += item.payload.size_bytes if item.payload is not None else 0
+            if len(jobs) >= BATCH_COUNT_MAX or size >= BATCH_BYTES_MAX:
+                return jobs, None, False
+            try:
+                item = self._queue.get_nowait()
+            except Empty:
+                return jobs, None, False
+
+    def _commit(self, jobs: Sequence[Job]) -> None:
+        begun = self._monotonic()
+        try:
+            outcomes = self._outcomes(jobs)
+        except StoreFailed as failed:
+            self._fatal(failed)
+            return
+        for job in jobs:
+            if job.payload is not None:
+                job.payload.release()
+        self._committed(len(jobs), self._monotonic() - begun)
+        answers = list(zip(jobs, outcomes, strict=True))
+
+        def deliver() -> None:
+            for job, outcome in answers:
+                job.done(outcome)
+
+        self._post(deliver)
+
+    def _outcomes(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
+        """The outcome of each; where a batch meets a bug of ours, its jobs go one by one, so that one suffers alone."""
+        try:
+            return self._batch(jobs)
+        except StoreFailed:
+            raise
+        except CkptdError as refusal:
+            return [refusal] * len(jobs)
+        except Exception as bug:  # noqa: BLE001 - rolled back; reported, and the others go on
+            self._report(bug)
+            if len(jobs) == 1:
+                return [Internal("the daemon met a bug of its own", hint="its log has the details")]
+            return [self._outcomes([job])[0] for job in jobs]
+
+    def _batch(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
+        refused: dict[int, CkptdError] = {}
+        placed = False
+        for index, job in enumerate(jobs):
+            if job.payload is not None:
+                try:
+                    job.payload.place()
+                    placed = True
+                except CkptdError as refusal:
+                    refused[index] = refusal
+        if placed:
+            self._sync_chunks()
+        with self._catalog.transaction():
+            changes = [_completed(job) for index, job in enumerate(jobs) if index not in refused]
+            outcomes = iter(self._catalog.apply(changes))
+        return [refused[index] if index in refused else next(outcomes) for index in range(len(jobs))]
+
+    def _tidy(self) -> None:
+        try:
+            self._catalog.checkpoint_wal(self._queue.empty())
+        except StoreFailed as failed:
+            self._fatal(failed)
+
+
+def _completed(job: Job) -> Change:
+    if job.payload is None or job.with_parts is None:
+        return job.change
+    return job.with_parts(job.change, job.payload.record())
