@@ -1,0 +1,168 @@
+"""The composition root: names the backends and assembles a daemon's inside once.
+
+Not for: sockets, signals and the life of the process (`daemon`).
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ckptclient.version import __version__
+from ckptd.clock import Clock
+from ckptd.errors import StoreFailed
+from ckptd.loops.cleanup import clean
+from ckptd.loops.tending import tend
+from ckptd.observe import log
+from ckptd.observe.metrics import Metrics
+from ckptd.service.backend import Backend
+from ckptd.service.browsing import Browsing
+from ckptd.service.context import Context, Interruptions, cadence_of
+from ckptd.service.events import Events
+from ckptd.service.journal import Journal
+from ckptd.service.maintenance import Maintenance
+from ckptd.service.processes import Processes
+from ckptd.service.registration import Registration
+from ckptd.service.restoring import Restoring
+from ckptd.service.saving import Saving
+from ckptd.service.services import Services
+from ckptd.service.space import Space
+from ckptd.service.table import Table
+from ckptd.service.uploads import Uploads
+from ckptd.service.workers import Workers
+from ckptd.settings.tree import Config
+from ckptd.store.catalog.interface import Catalog
+from ckptd.store.catalog.sqlite import open_catalog
+from ckptd.store.chunks.packs import Packs
+from ckptd.store.committer import Committer
+from ckptd.store.durable import make_directory
+from ckptd.store.holds import Holds
+from ckptd.store.ingest import Ingest
+from ckptd.store.reader import PartReader
+
+LOG = log.get(__name__)
+
+RANDOM_BYTES = 16
+"""Of a lineage, an incarnation, a member."""
+
+CHUNK_KEY_BYTES = 32
+
+
+@dataclass(slots=True)
+class Assembled:
+    """A daemon's inside. `loops` are to be run until the end; `close` after they have ended."""
+
+    services: Services
+    context: Context
+    committer: Committer
+    metrics: Metrics
+    lineage: bytes
+    space: Space
+    loops: Sequence[Callable[[], Coroutine[Any, Any, None]]]
+    _catalog: Catalog
+    _closing: Sequence[Callable[[], None]]
+
+    async def begin(self) -> None:
+        """What must be done before the first request: the process table is rebuilt."""
+        await self.space.look()
+        await self.services.processes.restore_table()
+
+    async def end(self) -> None:
+        """Write what is only in memory; nothing is admitted any more."""
+        await self.services.processes.write_progress()
+
+    def close(self) -> None:
+        """Commit what is queued, and give everything back; blocks."""
+        self.committer.stop()
+        for close in self._closing:
+            close()
+        self._catalog.close()
+
+
+def compose(
+    config: Callable[[], Config],
+    clock: Clock,
+    loop: asyncio.AbstractEventLoop,
+    *,
+    workers: Workers,
+    fatal: Callable[[StoreFailed], None],
+    reload: Callable[[], tuple[list[str], list[str]]],
+    random_bytes: Callable[[int], bytes] = os.urandom,
+) -> Assembled:
+    """Open the store and assemble what serves it. The caller holds the store's lock; `config` is asked at each use.
+
+    Raises StartRefused where the store can't be used.
+    """
+    store = config().store
+    packs_directory, spool = store.path / "packs", store.path / "spool"
+    for directory in (packs_directory, spool):
+        make_directory(directory)
+    catalog = open_catalog(
+        store.path / "catalog.db", random_bytes(RANDOM_BYTES), random_bytes(CHUNK_KEY_BYTES), clock.now()
+    )
+    metrics = Metrics()
+    chunks = Packs(packs_directory, catalog.lineage, random_bytes)
+    committer = _committer(catalog, chunks, clock, loop, metrics, fatal)
+    backend = Backend(catalog, committer, loop)
+    holds = Holds()
+    ingest = Ingest(catalog, chunks, holds, store.compression_level)
+    table = Table(lambda policy: cadence_of(policy, config()))
+    context = Context(backend, table, Events(backend), workers, clock, config, metrics, Interruptions())
+    restoring = Restoring(backend, PartReader(chunks, catalog.chunk_key))
+    space = Space(backend, store.path, config)
+    uploads = Uploads(spool)
+    processes = Processes(context, lambda: random_bytes(RANDOM_BYTES))
+    browsing = Browsing(context, restoring)
+    maintenance = Maintenance(context, chunks, holds, space, store.path, __version__, reload)
+    services = Services(
+        registration=Registration(context, restoring, lambda: random_bytes(RANDOM_BYTES)),
+        processes=processes,
+        saving=Saving(context, processes, browsing, uploads, ingest, space, fatal),
+        browsing=browsing,
+        journal=Journal(context),
+        events=context.events,
+        maintenance=maintenance,
+    )
+    _drop_orphans(catalog, chunks)
+    committer.start()
+    loops = (
+        lambda: tend(clock, processes, space),
+        lambda: clean(clock, config, backend, maintenance),
+    )
+    closing = (ingest.close, backend.close, uploads.close, chunks.close)
+    return Assembled(services, context, committer, metrics, catalog.lineage, space, loops, catalog, closing)
+
+
+def _drop_orphans(catalog: Catalog, chunks: Packs) -> None:
+    """Remove packs of this store that no row names: a daemon was killed between making the file and its row."""
+    reader = catalog.reader()
+    orphans = chunks.orphans(set(reader.packs().values()))
+    reader.close()
+    for name in orphans:
+        LOG.info("a pack that nothing refers to is removed", pack=name)
+        chunks.unlink(name)
+
+
+def _committer(
+    catalog: Catalog,
+    chunks: Packs,
+    clock: Clock,
+    loop: asyncio.AbstractEventLoop,
+    metrics: Metrics,
+    fatal: Callable[[StoreFailed], None],
+) -> Committer:
+    def committed(count: int, seconds: float) -> None:
+        metrics.observe("commit_seconds", seconds)
+        metrics.count("changes_total", count)
+        metrics.count("batches_total")
+
+    return Committer(
+        catalog,
+        chunks.sync,
+        post=loop.call_soon_threadsafe,
+        fatal=fatal,
+        report=lambda bug: LOG.error("a change met a bug", exc_info=bug),
+        monotonic=clock.monotonic,
+        committed=committed,
+    )

@@ -1,0 +1,259 @@
+"""Finding, reading and ending checkpoints; owns how a checkpoint is named in a call."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ckptclient.errors import BadRequest, Conflict, NotFound, UnknownCheckpoint
+from ckptclient.wire import params
+from ckptd.core import attempts
+from ckptd.core.change import (
+    Change,
+    CheckpointRow,
+    CheckpointType,
+    EventRow,
+    Guard,
+    JournalAppend,
+    Place,
+    ProgressNow,
+    Rewind,
+)
+from ckptd.core.ids import CheckpointKey, RequestId
+from ckptd.core.naming import parse, reference
+from ckptd.core.process_table import Mode
+from ckptd.service import views
+from ckptd.service.caller import Caller
+from ckptd.service.context import Context
+from ckptd.service.registration import failed_records
+from ckptd.service.restoring import Opened, Restoring
+from ckptd.service.table import Entry
+from ckptd.service.views import PROGRESS_PART, Map, Related
+from ckptd.store.catalog.interface import CatalogReader, Filter
+
+_TYPES = {kind.word: kind for kind in CheckpointType}
+
+
+class Browsing:
+    """Methods under `checkpoint.` that make none."""
+
+    def __init__(self, context: Context, restoring: Restoring) -> None:
+        self._context = context
+        self._restoring = restoring
+
+    # Finding
+
+    async def find(self, caller: Caller, named: str) -> CheckpointRow:
+        """By alias, by id, by `PROCESS@SEQ` or `PROCESS@latest`; of others only for who sees all."""
+        uid, name = self._context.whose(caller, named)
+        row = await self._context.backend.read(lambda reader: _find(reader, uid, name))
+        if row is None and caller.sees_all and uid == caller.uid:
+            row = await self._context.backend.read(lambda reader: _find(reader, None, name))
+        if row is None:
+            raise UnknownCheckpoint(
+                f"no checkpoint {named}", hint="ckptctl ls lists them", details={"what": "checkpoint"}
+            )
+        return row
+
+    async def list_(self, caller: Caller, p: params.ListCheckpoints) -> Map:
+        """A page, newest first."""
+        uid: int | None = None if caller.sees_all else caller.uid
+        process_id = p.process_id
+        if process_id is not None and caller.sees_all and "/" in process_id:
+            uid, process_id = self._context.whose(caller, process_id)
+        wanted = Filter(
+            uid=uid,
+            process_id=process_id,
+            task_id=p.task_id,
+            type=_TYPES[p.type] if p.type is not None else None,
+            tag=p.tag,
+            status=p.status,
+            since=p.since,
+            until=p.until,
+            trash=p.trash,
+            before=CheckpointKey(p.after) if p.after is not None else None,
+            limit=p.limit,
+        )
+
+        def ask(reader: CatalogReader) -> tuple[Sequence[CheckpointRow], list[Map]]:
+            rows = reader.checkpoints(wanted)
+            return rows, _shown(reader, rows)
+
+        rows, shown = await self._context.backend.read(ask)
+        return {"checkpoints": shown, "next": rows[-1].key if len(rows) == p.limit else None}
+
+    async def get(self, caller: Caller, p: params.GetCheckpoint) -> Map:
+        """One checkpoint with its parts."""
+        found = await self._restoring.open(await self._live(caller, p.checkpoint_id))
+        return {**await self._show(found.row), "parts": await self._parts(found, data=p.data)}
+
+    async def read(self, caller: Caller, p: params.ReadPart) -> Map:
+        """A piece of one part's plain bytes."""
+        found = await self._restoring.open(await self._live(caller, p.checkpoint_id))
+        if p.part >= len(found.parts):
+            raise NotFound(f"{p.checkpoint_id} has {len(found.parts)} parts", details={"what": "part"})
+        size = found.parts[p.part].size_bytes
+        if p.offset > size:
+            raise BadRequest(f"the part has {size} bytes", hint=f"accepted: an offset up to {size}")
+        return {"data": await self._restoring.read(found, p.part, p.offset, p.length)}
+
+    async def wait(self, caller: Caller, p: params.WaitCheckpoint) -> Map:
+        """What was found is on disk: nothing is visible before."""
+        await self._live(caller, p.checkpoint_id)
+        return {"level": "disk"}
+
+    async def _live(self, caller: Caller, named: str) -> CheckpointRow:
+        row = await self.find(caller, named)
+        caller.require(row.uid)
+        if row.place is Place.TRASH:
+            raise UnknownCheckpoint(
+                f"checkpoint {named} is in the trash",
+                hint="ckptctl ls --trash lists it",
+                details={"what": "checkpoint"},
+            )
+        return row
+
+    # Putting back
+
+    async def restore(self, caller: Caller, p: params.Restore) -> Map:
+        """The newest whole state; in a stateful process what was recorded after it is set aside by this."""
+        context = self._context
+        entry, token = await context.entry(caller, p.token)
+        if token.member is not None:
+            raise BadRequest("a member has no state to restore", hint="restore in the holder, and hand the state on")
+        await entry.drain()
+        choice = await self._restoring.choose(entry.key, context.config().process.attempts_max)
+        chosen = choice.with_state
+        if entry.mode is Mode.STATEFUL:
+            await self._rewind(caller, p.request, entry, chosen)
+        entry.unproven = chosen.row.key if chosen is not None else None
+        now = context.clock.now()
+        return {
+            "found": chosen is not None,
+            "checkpoint": await self._show(chosen.row) if chosen is not None else None,
+            "parts": await self._parts(chosen, data=True) if chosen is not None else [],
+            "skipped": [list(one) for one in choice.skipped],
+            "journal": {"position": entry.next_position, "done": entry.done, "failed": entry.failed},
+            "progress": views.progress(entry.progress(), now),
+        }
+
+    async def _rewind(self, caller: Caller, request: int, entry: Entry, chosen: Opened | None) -> None:
+        """Set aside what came after the checkpoint, or everything where there is none, and go back to its progress."""
+        context, key = self._context, entry.key
+        row = chosen.row if chosen is not None else None
+        position, seq = (row.journal_position, row.seq) if row is not None else (0, 0)
+        if position == entry.next_position and seq == entry.next_seq - 1:
+            return
+        done, failed = await context.backend.read(lambda reader: reader.journal_counts(key, position))
+        suspects = await context.backend.read(lambda reader: reader.suspects(key))
+        aside = attempts.set_aside(suspects, context.config().process.attempts_max)
+        records = failed_records(aside)
+        redo = entry.done + entry.failed - done - failed
+        standing = await self._standing(entry, chosen, done, failed + len(records))
+        upto = entry.next_position
+        entry.next_position += len(records)
+        change = Change(
+            context.clock.now(),
+            caller.uid,
+            RequestId(caller.session, request),
+            Guard(key, entry.epoch),
+            journal=JournalAppend(upto, records, tuple(one.item for one in aside)) if records else None,
+            rewind=Rewind(row.key if row is not None else None, seq, entry.next_seq - 1, position, upto),
+            progress=standing,
+            events=(EventRow("rewound", entry.uid, key, entry.process_id, (("set_aside", redo),)),),
+        )
+        await context.backend.commit(change)
+        context.events.happened()
+        entry.go_back(standing, redo)
+        entry.suspected = frozenset(one.item for one in suspects if one not in aside)
+
+    async def _standing(self, entry: Entry, chosen: Opened | None, done: int, failed: int) -> ProgressNow:
+        """The progress as of a checkpoint, with the counts of what is left of the journal."""
+        now, names = entry.progress(), [part.name for part in chosen.parts] if chosen is not None else []
+        if chosen is None or PROGRESS_PART not in names:
+            return replace(now, completed=0, step="initialized", batch=None, done=done, failed=failed)
+        index = names.index(PROGRESS_PART)
+        raw = await self._restoring.read(chosen, index, 0, chosen.parts[index].size_bytes)
+        return views.standing(raw, now, done, failed)
+
+    async def _parts(self, found: Opened, *, data: bool) -> list[list[object]]:
+        known = await self._restoring.data(found) if data else [None] * len(found.parts)
+        return [views.part(part, one) for part, one in zip(found.parts, known, strict=True)]
+
+    async def _show(self, row: CheckpointRow) -> Map:
+        return (await self._context.backend.read(lambda reader: _shown(reader, [row])))[0]
+
+    # Ending and keeping
+
+    async def delete(self, caller: Caller, p: params.MutateCheckpoint) -> Map:
+        """To the trash, from where it can be revived for a while."""
+        try:
+            row = await self.find(caller, p.checkpoint_id)
+        except UnknownCheckpoint:
+            return {"deleted": False}
+        caller.require(row.uid)
+        event = EventRow("deleted", row.uid, row.process, row.process_id, (("checkpoint_id", row.checkpoint_id),))
+        moved = await self._move(caller, p.request, to_trash=(row.key,), events=(event,))
+        return {"deleted": moved > 0}
+
+    async def pin(self, caller: Caller, p: params.MutateCheckpoint) -> Map:
+        """Exempt from retention."""
+        row = await self.find(caller, p.checkpoint_id)
+        caller.require(row.uid)
+        if row.place is Place.TRASH:
+            raise Conflict(f"{row.checkpoint_id} is in the trash", hint="revive it first")
+        await self._move(caller, p.request, pins=(row.key,))
+        return {"pinned": True}
+
+    async def unpin(self, caller: Caller, p: params.MutateCheckpoint) -> Map:
+        """Back under retention."""
+        row = await self.find(caller, p.checkpoint_id)
+        caller.require(row.uid)
+        await self._move(caller, p.request, unpins=(row.key,))
+        return {"pinned": False}
+
+    async def _move(
+        self,
+        caller: Caller,
+        request: int,
+        *,
+        to_trash: tuple[CheckpointKey, ...] = (),
+        pins: tuple[CheckpointKey, ...] = (),
+        unpins: tuple[CheckpointKey, ...] = (),
+        events: tuple[EventRow, ...] = (),
+    ) -> int:
+        now, name = self._context.clock.now(), RequestId(caller.session, request)
+        change = Change(now, caller.uid, name, to_trash=to_trash, pins=pins, unpins=unpins, events=events)
+        (moved,) = await self._context.backend.commit(change)
+        self._context.events.happened()
+        assert isinstance(moved, int)
+        return moved
+
+
+def _find(reader: CatalogReader, uid: int | None, name: str) -> CheckpointRow | None:
+    row = reader.find_alias(uid, name)
+    if row is not None:
+        return row
+    named = parse(name)
+    if named is not None:
+        process_id, kind, seq = named
+        row = reader.find_checkpoint(uid, process_id, seq)
+        return row if row is not None and row.type is kind else None
+    place = reference(name)
+    if place is None:
+        return None
+    if place.seq is not None:
+        return reader.find_checkpoint(uid, place.process_id, place.seq)
+    newest = reader.checkpoints(Filter(uid=uid, process_id=place.process_id, limit=1))
+    return newest[0] if newest else None
+
+
+def _shown(reader: CatalogReader, rows: Sequence[CheckpointRow]) -> list[Map]:
+    """Rows with what belongs to them from other tables."""
+    if not rows:
+        return []
+    tags = reader.tags([row.key for row in rows])
+    shown = []
+    for row in rows:
+        needs = [reader.checkpoint(key) for key in reader.dependencies(row.key)]
+        related = Related(tags.get(row.key, ()), [one.checkpoint_id for one in needs if one is not None])
+        shown.append(views.checkpoint(row, related))
+    return shown

@@ -1,0 +1,167 @@
+"""What keeps the store in order, and what it says of itself.
+
+Everything that deletes works in slices on the committer's thread, between the batches of those who save, and stops
+short where its view of what is alive could be incomplete.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ckptclient.wire import params
+from ckptd.core.ids import PackKey
+from ckptd.core.process_table import State
+from ckptd.observe import log
+from ckptd.service.caller import Caller
+from ckptd.service.context import Context
+from ckptd.service.space import Space
+from ckptd.service.views import Map
+from ckptd.store.catalog.interface import Catalog
+from ckptd.store.chunks.interface import ChunkStore
+from ckptd.store.holds import Holds
+
+LOG = log.get(__name__)
+
+SLICE_ROWS = 500
+"""Rows of one slice: about ten milliseconds, so that nobody who saves notices."""
+
+EVENTS_KEPT = 100_000
+ANSWERS_KEPT_MICROS = 24 * 3600 * 1_000_000
+
+
+class Maintenance:
+    """Methods under `store.` and `config.`. `reload` reads the configuration again: (changed, needs a restart)."""
+
+    def __init__(
+        self,
+        context: Context,
+        chunks: ChunkStore,
+        holds: Holds,
+        space: Space,
+        path: Path,
+        version: str,
+        reload: Callable[[], tuple[list[str], list[str]]],
+    ) -> None:
+        self._context = context
+        self._chunks = chunks
+        self._holds = holds
+        self._space = space
+        self._path = path
+        self._version = version
+        self._reload = reload
+        self._started = context.clock.monotonic()
+        self.connections: Callable[[], int] = lambda: 0
+        self.read_only: str | None = None
+
+    async def cleanup(self, caller: Caller, p: params.Mutate) -> Map:
+        """Run the cleanup now; harmless when repeated."""
+        return await self.clean()
+
+    async def clean(self) -> Map:
+        """Expire what is due, empty the trash, give unreferenced chunks and whole packs back."""
+        context = self._context
+        retention = context.config().retention
+        before = self._space.used_bytes
+        expired = await self._expire(round(retention.abandon_after_seconds * 1_000_000))
+        purged = await self._empty_trash(context.clock.now() - round(retention.trash_seconds * 1_000_000))
+        await self._sweep()
+        await self._unlink_packs()
+        while await context.backend.tend(lambda catalog: catalog.drop_journal(SLICE_ROWS)):
+            pass
+        now = context.clock.now()
+        await context.backend.tend(lambda catalog: catalog.trim(EVENTS_KEPT, now - ANSWERS_KEPT_MICROS))
+        await context.backend.tend(lambda catalog: catalog.set("cleaned_at", now))
+        await self._space.look()
+        freed = max(0, before - self._space.used_bytes)
+        LOG.info("cleaned up", expired=expired, purged=purged, freed_bytes=freed)
+        return {"expired": expired, "purged": purged, "freed_bytes": freed}
+
+    async def _expire(self, abandoned_after: int) -> int:
+        now, count = self._context.clock.now(), 0
+        cursor: tuple[int, int] | None = (0, 0)
+        while cursor is not None:
+            here = cursor
+            found = await self._context.backend.tend(
+                lambda catalog, here=here: catalog.expire(now, abandoned_after, here, SLICE_ROWS)  # type: ignore[misc]
+            )
+            count, cursor = count + found.count, found.cursor
+        return count
+
+    async def _empty_trash(self, before: int) -> int:
+        total, more = 0, True
+        while more:
+            count, more = await self._context.backend.tend(lambda catalog: catalog.empty_trash(before, SLICE_ROWS))
+            total += count
+        return total
+
+    async def _sweep(self) -> None:
+        now = self._context.clock.now()
+
+        def sweep(catalog: Catalog) -> bool:
+            with self._holds.settled() as held:
+                return catalog.sweep(held, now, SLICE_ROWS)
+
+        while await self._context.backend.tend(sweep):
+            pass
+
+    async def _unlink_packs(self) -> None:
+        """The file first: a row without a file is found again, a file without a row would be lost space."""
+        for key, name in await self._context.backend.tend(lambda catalog: catalog.dead_packs()):
+
+            def drop(catalog: Catalog, key: PackKey = key, name: str = name) -> None:
+                self._chunks.unlink(name)
+                catalog.drop_pack(key)
+
+            await self._context.backend.tend(drop)
+
+    # What the store says of itself
+
+    async def status(self, caller: Caller, p: params.Nothing) -> Map:
+        """One screen's worth."""
+        context = self._context
+        uid = None if caller.sees_all else caller.uid
+        totals = await context.backend.read(lambda reader: reader.totals(uid))
+        cleaned_at = await context.backend.read(lambda reader: reader.setting("cleaned_at"))
+        states = {state.word: 0 for state in (State.RUNNING, State.INTERRUPTED)}
+        for entry in context.table:
+            if caller.sees_all or entry.uid == caller.uid:
+                states[entry.state.word] = states.get(entry.state.word, 0) + 1
+        return {
+            "version": self._version,
+            "pid": os.getpid(),
+            "uptime_seconds": context.clock.monotonic() - self._started,
+            "store_path": str(self._path),
+            "lineage": context.backend.lineage,
+            "read_only": self.read_only,
+            "connections": self.connections(),
+            "processes": states,
+            "checkpoints": totals.checkpoints,
+            "limit_bytes": self._space.limit_bytes,
+            "used_bytes": self._space.used_bytes,
+            "free_bytes": self._space.free_bytes,
+            "commits": dict(context.metrics.snapshot()),
+            "last_cleanup": cleaned_at,
+        }
+
+    async def stats(self, caller: Caller, p: params.Nothing) -> Map:
+        """Counts and bytes of the caller's checkpoints, or of all."""
+        uid = None if caller.sees_all else caller.uid
+        totals = await self._context.backend.read(lambda reader: reader.totals(uid))
+        return {
+            "status_counts": dict(totals.by_status),
+            "type_counts": dict(totals.by_type),
+            "total_size_bytes": totals.logical_bytes,
+            "storage_path": str(self._path),
+        }
+
+    # Configuration
+
+    def show_config(self, caller: Caller, p: params.Nothing) -> Map:
+        """Every setting with its origin."""
+        origins = self._context.config().origins
+        return {"settings": [[key, origin.text, origin.source] for key, origin in origins.items()]}
+
+    def reload_config(self, caller: Caller, p: params.Mutate) -> Map:
+        """As SIGHUP."""
+        changed, restart = self._reload()
+        return {"changed": changed, "restart": restart}

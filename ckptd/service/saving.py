@@ -1,0 +1,337 @@
+"""Making checkpoints: from checked parameters to one change.
+
+A small save is put together on the loop without waiting for anything, and its place in the order is that of the
+calls. A larger one is cut, hashed and encoded by `ingest` first; later saves of the same process wait behind it, and
+its number and its position in the journal are those of the moment it was asked for.
+Not for: finding and reading checkpoints (`browsing`).
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ckptclient.errors import BadRequest, Conflict
+from ckptclient.wire import params
+from ckptd.core import lease, manifest
+from ckptd.core.cadence import smooth_cost
+from ckptd.core.change import Answer, Change, CheckpointType, Claim, Guard, ManifestPart, NewCheckpoint, ProcessRow
+from ckptd.core.ids import CheckpointKey, Epoch, RequestId
+from ckptd.core.naming import checkpoint_id
+from ckptd.core.process_table import ENDS, Act, Mode, State
+from ckptd.core.retention import Lifetimes, expires_at
+from ckptd.errors import StoreFailed
+from ckptd.service.browsing import Browsing
+from ckptd.service.caller import Caller
+from ckptd.service.context import Context
+from ckptd.service.processes import Processes, end_event, take_progress
+from ckptd.service.space import Space
+from ckptd.service.table import Entry
+from ckptd.service.uploads import Upload, Uploads
+from ckptd.service.views import PROGRESS_FORM, PROGRESS_PART, Map, progress_part
+from ckptd.store.ingest import Ingest, Memory, Part, Spool
+from ckptd.store.prepared import Prepared
+
+_TYPES = {kind.word: kind for kind in CheckpointType}
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A save that was admitted: who saves for which process, and what was fixed at that moment."""
+
+    caller: Caller
+    p: params.Save
+    process_id: str
+    entry: Entry | None
+    guard: Guard | None
+    claim: Claim | None
+    seq: int
+    position: int
+    at: int
+    expires_at: int | None
+    progress_part: bytes | None
+    mode: Mode | None
+    depends: tuple[CheckpointKey, ...] = ()
+
+
+class Saving:
+    """`checkpoint.save` and the uploads that feed it."""
+
+    def __init__(
+        self,
+        context: Context,
+        processes: Processes,
+        browsing: Browsing,
+        uploads: Uploads,
+        ingest: Ingest,
+        space: Space,
+        fatal: Callable[[StoreFailed], None],
+    ) -> None:
+        self._context = context
+        self._processes = processes
+        self._browsing = browsing
+        self._uploads = uploads
+        self._ingest = ingest
+        self._space = space
+        self._fatal = fatal
+
+    # Uploads
+
+    def open_upload(self, caller: Caller, p: params.OpenUpload) -> Map:
+        """Begin an upload; what it announces must fit."""
+        self._space.admit(sum(part.size_bytes for part in p.parts))
+        return {"upload": self._uploads.open(caller, p.parts)}
+
+    async def write_part(self, caller: Caller, p: params.WritePart) -> Map:
+        """A piece of an upload."""
+        upload = self._uploads.find(caller, p.upload)
+        await self._context.backend.read(lambda _: self._uploads.write(upload, p))
+        return {}
+
+    def close_upload(self, caller: Caller, p: params.CloseUpload) -> Map:
+        """Forget an upload."""
+        self._uploads.take(caller, p.upload).close()
+        return {}
+
+    def dropped(self, connection: int) -> None:
+        """A connection ended."""
+        self._uploads.drop(connection)
+
+    # Saves
+
+    def save(self, caller: Caller, p: params.Save) -> "asyncio.Future[Map]":
+        """Make a checkpoint; the reply comes when it is on disk."""
+        if p.token is not None and p.upload is None and not p.depends and p.expected_head is None:
+            found = self._context.admitted(caller, p.token)
+            if found is not None and found[0].ingesting is None:
+                entry, token = found
+                asked = self._admit(caller, p, entry, Guard(entry.key, token.epoch, token.member))
+                if self._is_inline(asked):
+                    return self._submit(asked, *_inline(asked))
+                return asyncio.ensure_future(self._prepared(asked, None))  # noqa: TID251 - dispatch owns what it is given
+        return asyncio.ensure_future(self._found_out(caller, p))  # noqa: TID251 - dispatch owns what it is given
+
+    async def _found_out(self, caller: Caller, p: params.Save) -> Map:
+        """A save that needs to look something up first, or waits behind another."""
+        depends = tuple([(await self._browsing.find(caller, name)).key for name in p.depends])
+        if p.token is None:
+            return await self._ownerless(caller, p, depends)
+        entry, token = await self._context.entry(caller, p.token)
+        head = (await self._browsing.find(caller, p.expected_head)).key if p.expected_head else None
+        asked = self._admit(caller, p, entry, Guard(entry.key, token.epoch, token.member, head))
+        return await self._in_order(replace(asked, depends=depends))
+
+    async def _ownerless(self, caller: Caller, p: params.Save, depends: tuple[CheckpointKey, ...]) -> Map:
+        """A checkpoint of a process that nobody holds, or that this session does."""
+        if p.process_id is None:
+            raise BadRequest("a save needs a token or a process_id", hint="send the token that process.register gave")
+        context, process_id = self._context, p.process_id
+        async with context.table.claiming(caller.uid, process_id):
+            row = await context.backend.read(lambda reader: reader.process(caller.uid, process_id))
+            entry = (context.table.get(row.key) or context.table.take_in(row, context.clock.now())) if row else None
+            guard = self._outsider(caller, row, entry)
+            asked = replace(self._admit(caller, p, entry, guard), depends=depends)
+            return await self._in_order(asked)
+
+    def _outsider(self, caller: Caller, row: ProcessRow | None, entry: Entry | None) -> Guard | None:
+        if row is None or entry is None:
+            return None
+        if entry.state is not State.RUNNING or entry.holder is None:
+            return Guard(row.key, None)
+        holding = lease.Holding(
+            row.process_id, entry.state, entry.holder, self._context.workers.alive(entry.holder), bool(entry.connections),
+            entry.registered_at, entry.heard_at,
+        )  # fmt: skip
+        now, seconds = self._context.clock.now(), self._context.config().process.lease_seconds
+        lease.outsider(holding, caller.session, now=now, lease_seconds=seconds)
+        return Guard(row.key, entry.epoch)
+
+    def _admit(self, caller: Caller, p: params.Save, entry: Entry | None, guard: Guard | None) -> _Asked:
+        """Fix number, position and progress; from here on its order is fixed."""
+        context, now = self._context, self._context.clock.now()
+        mode = self._mode(entry, p)
+        at = p.created_at if p.created_at is not None else now
+        asked_ttl = p.ttl_seconds if p.ttl_seconds is not None else entry.ttl_seconds if entry else None
+        retention = context.config().retention
+        lifetimes = Lifetimes(retention.ttl_seconds, retention.completed_ttl_seconds)
+        expires = expires_at(at, asked_ttl, lifetimes, p.ends == "completed")
+        if entry is None:
+            process_id = p.process_id or ""
+            claim = Claim(caller.uid, process_id, None, None, None, Act.SAVE, task_id=p.task_id or "")
+            return _Asked(caller, p, process_id, None, None, claim, 1, 0, at, expires, None, mode)
+        held = guard is not None and guard.epoch is not None
+        if held:
+            assert guard is not None
+            take_progress(entry, p.progress, guard.member, now)
+        seq, entry.next_seq = entry.next_seq, entry.next_seq + 1
+        standing = progress_part(entry.progress()) if held else None
+        return _Asked(
+            caller, p, entry.process_id, entry, guard, None, seq, entry.next_position, at, expires, standing, mode
+        )
+
+    def _mode(self, entry: Entry | None, p: params.Save) -> Mode | None:
+        """What a state makes of the process's mode; None leaves it. Members and rewinds make a mixture dangerous."""
+        if entry is None or not p.has_state or p.ends is not None or entry.epoch == 0:
+            return None
+        if entry.mode is Mode.ITEMS:
+            raise Conflict(
+                f"process {entry.process_id} resumed by its recorded items, without a state: a state saved now would lack them",
+                hint="keep the results in the journal, or register with fresh=True and save a state from the beginning",
+            )
+        if entry.mode is Mode.UNKNOWN:
+            entry.mode = Mode.STATEFUL
+            return Mode.STATEFUL
+        return None
+
+    def _is_inline(self, asked: _Asked) -> bool:
+        size = sum(len(part.data) for part in asked.p.parts) + len(asked.progress_part or b"")
+        return asked.p.upload is None and size <= self._context.config().store.inline_bytes_max
+
+    async def _in_order(self, asked: _Asked) -> Map:
+        """Wait behind what is being ingested for the same process, then go on."""
+        before = asked.entry.ingesting if asked.entry is not None else None
+        if self._is_inline(asked):
+            if before is not None:
+                await asyncio.shield(before)
+            return await self._submit(asked, *_inline(asked))
+        return await self._prepared(asked, before)
+
+    async def _prepared(self, asked: _Asked, before: "asyncio.Future[None] | None") -> Map:
+        """Ingest in threads; then, in its turn, to the committer."""
+        entry = asked.entry
+        passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if entry is not None:
+            entry.ingesting = passed
+            entry.in_flight += 1
+        upload = self._uploads.take(asked.caller, asked.p.upload) if asked.p.upload is not None else None
+        try:
+            parts = _parts(asked, upload)
+            if upload is None:
+                self._space.admit(sum(part.source.size_bytes for part in parts))
+            payload = await asyncio.to_thread(self._prepare, asked, parts)
+            if before is not None:
+                await asyncio.shield(before)
+            return await self._submit(asked, payload.parts, None, payload)
+        finally:
+            if upload is not None:
+                upload.close()
+            passed.set_result(None)
+            if entry is not None:
+                entry.landed()
+                if entry.ingesting is passed:
+                    entry.ingesting = None
+
+    def _prepare(self, asked: _Asked, parts: Sequence[Part]) -> Prepared:
+        try:
+            return self._ingest.prepare(asked.caller.uid, parts, asked.at)
+        except StoreFailed as failed:
+            self._fatal(failed)
+            raise
+
+    def _submit(
+        self, asked: _Asked, parts: Sequence[ManifestPart], small: bytes | None, payload: Prepared | None = None
+    ) -> "asyncio.Future[Map]":
+        p, entry = asked.p, asked.entry
+        new = _checkpoint(asked, parts, small, payload)
+        if payload is not None:
+            payload.describe(asked.process_id, asked.guard.epoch or Epoch(0) if asked.guard else Epoch(0), new)
+        else:
+            self._space.admit(new.own_bytes)
+        act = ENDS[p.ends] if p.ends is not None else None
+        change = Change(
+            self._context.clock.now(),
+            asked.caller.uid,
+            RequestId(asked.caller.session, p.request),
+            asked.guard,
+            asked.claim,
+            new,
+            act=act,
+            mode=asked.mode,
+            progress=entry.progress() if entry is not None and asked.progress_part is not None else None,
+            events=(end_event(entry, p.ends, p.error),) if entry is not None and p.ends is not None else (),
+        )
+        if entry is None:
+            return self._context.backend.submit(change, lambda answer: self._answer(asked, answer), payload)
+        entry.in_flight += 1
+        entry.dirty = False
+        return self._context.backend.submit(change, lambda answer: self._saved(asked, answer), payload, entry.landed)
+
+    def _saved(self, asked: _Asked, answer: Answer) -> Map:
+        """On disk: what the table learns of it, and the reply."""
+        entry, p, now = asked.entry, asked.p, self._context.clock.now()
+        assert entry is not None
+        entry.last_checkpoint_at, entry.last_checkpoint_completed = now, entry.completed_now
+        if p.cost_seconds > 0:
+            entry.save_cost_seconds = smooth_cost(entry.save_cost_seconds, p.cost_seconds)
+        if p.ends is not None:
+            self._processes.ended(entry, ENDS[p.ends])
+        return self._answer(asked, answer)
+
+    def _answer(self, asked: _Asked, answer: Answer) -> Map:
+        seq, created_at = answer
+        assert isinstance(seq, int)
+        self._context.metrics.count("saves_total")
+        name = asked.p.alias or checkpoint_id(asked.process_id, _TYPES[asked.p.type], seq)
+        due = self._context.tick(asked.entry, self._context.clock.now()) if asked.entry is not None else None
+        return {
+            "checkpoint_id": name,
+            "seq": seq,
+            "created_at": created_at,
+            "expires_at": asked.expires_at,
+            "level": "disk",
+            "due": due,
+        }
+
+
+def _inline(asked: _Asked) -> tuple[Sequence[ManifestPart], bytes]:
+    """The parts of a small save, and their bytes end to end."""
+    parts = [
+        ManifestPart(part.name, part.form, len(part.data), manifest.inline_hash(part.data)) for part in asked.p.parts
+    ]
+    pieces = [part.data for part in asked.p.parts]
+    if asked.progress_part is not None:
+        hashed = manifest.inline_hash(asked.progress_part)
+        parts.append(ManifestPart(PROGRESS_PART, PROGRESS_FORM, len(asked.progress_part), hashed))
+        pieces.append(asked.progress_part)
+    return parts, b"".join(pieces)
+
+
+def _parts(asked: _Asked, upload: Upload | None) -> Sequence[Part]:
+    """The parts of a larger save, wherever their bytes are."""
+    parts = [Part(part.name, part.form, Memory(part.data)) for part in asked.p.parts]
+    if upload is not None:
+        parts += [
+            Part(plan.name, plan.form, Spool(upload.fd, plan.size_bytes, begin))
+            for plan, begin in zip(upload.parts, upload.begins, strict=True)
+        ]
+    if asked.progress_part is not None:
+        parts.append(Part(PROGRESS_PART, PROGRESS_FORM, Memory(asked.progress_part)))
+    return parts
+
+
+def _checkpoint(
+    asked: _Asked, parts: Sequence[ManifestPart], small: bytes | None, payload: Prepared | None
+) -> NewCheckpoint:
+    p, entry = asked.p, asked.entry
+    packed = manifest.pack(parts)
+    logical = sum(part.size_bytes for part in parts)
+    return NewCheckpoint(
+        seq=asked.seq,
+        type=_TYPES[p.type],
+        created_at=asked.at,
+        expires_at=asked.expires_at,
+        task_id=p.task_id if p.task_id is not None else entry.task_id if entry else "",
+        description=p.description,
+        metadata=p.metadata or b"",
+        tags=p.tags,
+        depends=asked.depends,
+        manifest=packed,
+        checksum=manifest.checksum(packed),
+        parts=() if payload is None else tuple(parts),
+        small=small,
+        logical_bytes=logical,
+        own_bytes=logical if payload is None else payload.own_bytes,
+        journal_position=asked.position,
+        has_state=p.has_state,
+        schema_version=entry.schema_version if entry else 0,
+        alias=p.alias,
+    )

@@ -1,0 +1,24 @@
+"""The use cases of one daemon, assembled."""
+
+from dataclasses import dataclass
+
+from ckptd.service.browsing import Browsing
+from ckptd.service.events import Events
+from ckptd.service.journal import Journal
+from ckptd.service.maintenance import Maintenance
+from ckptd.service.processes import Processes
+from ckptd.service.registration import Registration
+from ckptd.service.saving import Saving
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the table of methods calls."""
+
+    registration: Registration
+    processes: Processes
+    saving: Saving
+    browsing: Browsing
+    journal: Journal
+    events: Events
+    maintenance: Maintenance

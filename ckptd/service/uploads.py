@@ -1,0 +1,103 @@
+"""Payloads that come in pieces; owns the term *upload*.
+
+An upload is a file without a name in the store's own file system: its pieces may come in any order, its size is
+bounded by what was announced, and nothing is left of it when its connection, the daemon or the machine ends.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+from ckptclient.errors import BadRequest, Busy, NoSpace, NotFound
+from ckptclient.wire import params
+from ckptd.service.caller import Caller
+
+UPLOADS_MAX = 64
+"""Open uploads of one connection."""
+
+
+@dataclass(slots=True)
+class Upload:
+    """Parts that are coming: part n begins at `begins[n]` of the file. Closing it is the owner's."""
+
+    fd: int
+    parts: Sequence[params.PartPlan]
+    begins: Sequence[int]
+    size_bytes: int
+    received_bytes: int = 0
+
+    def close(self) -> None:
+        """Give the space back."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+class Uploads:
+    """Uploads by connection; blocking calls, made in a reader's thread where they carry bytes."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._open: dict[int, dict[int, Upload]] = {}
+        self._next = 1
+
+    def open(self, caller: Caller, plan: Sequence[params.PartPlan]) -> int:
+        """Begin one; its number is for this connection alone."""
+        mine = self._open.setdefault(caller.connection, {})
+        if len(mine) >= UPLOADS_MAX:
+            raise Busy(f"this connection has {UPLOADS_MAX} uploads open", hint="save or close one of them first")
+        begins = list(accumulate((part.size_bytes for part in plan), initial=0))
+        fd = os.open(self._directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        number, self._next = self._next, self._next + 1
+        mine[number] = Upload(fd, tuple(plan), begins[:-1], begins[-1])
+        return number
+
+    def find(self, caller: Caller, number: int) -> Upload:
+        """One of this connection's."""
+        upload = self._open.get(caller.connection, {}).get(number)
+        if upload is None:
+            raise NotFound(
+                f"this connection has no upload {number}",
+                hint="an upload ends with its connection: open a new one and write its parts again",
+                details={"what": "upload"},
+            )
+        return upload
+
+    def write(self, upload: Upload, piece: params.WritePart) -> None:
+        """Put a piece in its place. NoSpace leaves the rest of the upload as it was."""
+        if piece.part >= len(upload.parts):
+            raise BadRequest(f"the upload has {len(upload.parts)} parts", hint="accepted: part 0 and up")
+        size = upload.parts[piece.part].size_bytes
+        if piece.offset + len(piece.data) > size:
+            raise BadRequest(
+                f"the piece ends at {piece.offset + len(piece.data)}, behind the part's {size} bytes",
+                hint="announce the part's whole size in upload.open",
+            )
+        view, at = memoryview(piece.data), upload.begins[piece.part] + piece.offset
+        try:
+            while view:
+                written = os.pwrite(upload.fd, view, at)
+                view, at = view[written:], at + written
+        except OSError as error:
+            raise NoSpace(
+                f"an upload can't be kept: {error.strerror}", hint="make room on the store's file system"
+            ) from error
+        upload.received_bytes += len(piece.data)
+
+    def take(self, caller: Caller, number: int) -> Upload:
+        """Take one out, to be saved and closed by who took it."""
+        upload = self.find(caller, number)
+        del self._open[caller.connection][number]
+        return upload
+
+    def drop(self, connection: int) -> None:
+        """A connection ended, and its uploads with it."""
+        for upload in self._open.pop(connection, {}).values():
+            upload.close()
+
+    def close(self) -> None:
+        """Forget all."""
+        for connection in tuple(self._open):
+            self.drop(connection)

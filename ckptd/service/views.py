@@ -1,0 +1,127 @@
+"""Rows and entries as the maps that a reply has; one place, so that every method shows a thing the same way."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgpack
+
+from ckptd.core.cadence import Speed
+from ckptd.core.change import CheckpointRow, ManifestPart, ProcessRow, ProgressNow
+from ckptd.service.users import user_name
+
+Map = dict[str, object]
+
+PROGRESS_PART = "progress"
+"""The part that the daemon adds to every checkpoint of a process: where it stood."""
+PROGRESS_FORM: bytes = msgpack.packb({"kind": "progress"})
+
+
+def progress(now: ProgressNow, at: int) -> Map:
+    """PROGRESS of the protocol."""
+    speed = Speed.unpack(now.speed)
+    percent = min(100.0, 100.0 * now.completed / now.total) if now.total else None
+    return {
+        "total": now.total,
+        "completed": now.completed,
+        "step": now.step,
+        "batch": now.batch,
+        "metadata": now.metadata,
+        "done": now.done,
+        "failed": now.failed,
+        "percent": percent,
+        "updated_at": now.at,
+        "eta": speed.eta(now.total, now.completed, at),
+        "per_second": speed.per_second,
+    }
+
+
+def progress_part(now: ProgressNow) -> bytes:
+    """What the progress part of a checkpoint has."""
+    return msgpack.packb(
+        {
+            "total": now.total,
+            "completed": now.completed,
+            "step": now.step,
+            "batch": now.batch,
+            "metadata": now.metadata,
+            "done": now.done,
+            "failed": now.failed,
+            "updated_at": now.at,
+        }
+    )
+
+
+def standing(packed: bytes, now: ProgressNow, done: int, failed: int) -> ProgressNow:
+    """The progress that a checkpoint's progress part has, with these counts; `now` gives the speed."""
+    part: Map = msgpack.unpackb(packed)
+    return ProgressNow(
+        part["total"], part["completed"], part["step"], part["batch"], part["metadata"], done, failed, now.speed, now.at  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """What a checkpoint's own row doesn't have."""
+
+    tags: Sequence[str] = ()
+    depends: Sequence[str] = ()
+
+
+def checkpoint(row: CheckpointRow, related: Related = Related()) -> Map:
+    """CHECKPOINT of the protocol."""
+    return {
+        "checkpoint_id": row.checkpoint_id,
+        "process_id": row.process_id,
+        "user": user_name(row.uid),
+        "task_id": row.task_id,
+        "seq": row.seq,
+        "epoch": row.epoch,
+        "type": row.type.word,
+        "status": row.status,
+        "created_at": row.created_at,
+        "expires_at": row.expires_at,
+        "pinned": row.pinned,
+        "size_bytes": row.logical_bytes,
+        "stored_bytes": row.own_bytes,
+        "has_state": row.has_state,
+        "journal_position": row.journal_position,
+        "schema_version": row.schema_version,
+        "checksum": row.checksum,
+        "description": row.description,
+        "tags": list(related.tags),
+        "metadata": row.metadata,
+        "depends": list(related.depends),
+        "attempts": row.attempts,
+    }
+
+
+def part(one: ManifestPart, data: bytes | None) -> list[object]:
+    """A part as [name, form, size_bytes, data]."""
+    return [one.name, one.form, one.size_bytes, data]
+
+
+def process(
+    row: ProcessRow, now: ProgressNow, at: int, *, checkpoints: int, last: CheckpointRow | None, alive: bool | None
+) -> Map:
+    """PROCESS of the protocol; `now` may be newer than the row."""
+    holder: Mapping[str, object] | None = None
+    if row.holder is not None:
+        holder = {"pid": row.holder.pid, "alive": alive, "since": row.registered_at}
+    return {
+        "process_id": row.process_id,
+        "user": user_name(row.uid),
+        "uid": row.uid,
+        "task_id": row.task_id,
+        "description": row.description,
+        "state": row.state.word,
+        "mode": row.mode.name.lower(),
+        "epoch": row.epoch,
+        "progress": progress(now, at),
+        "holder": holder,
+        "checkpoints": checkpoints,
+        "last_checkpoint": checkpoint(last) if last is not None else None,
+        "registered_at": row.registered_at,
+        "ended_at": row.ended_at,
+        "deaths": row.deaths,
+        "journal": {"position": row.next_position, "done": now.done, "failed": now.failed},
+    }
