@@ -14,15 +14,17 @@ import fcntl
 import os
 import struct
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ckptd import limits
 from ckptd.core.attempts import Death
 from ckptd.core.ids import Holder
 from ckptd.observe import log
 from ckptd.rpc.peer import boot_id, has_exited, start_time, stat_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LOG = log.get(__name__)
 
@@ -46,13 +48,12 @@ class _Watch:
 
 
 class Deaths:
-    """Watches the workers that are connected, or were; calls `died` once for each, on the loop."""
+    """Watches the workers that are connected, or were; `told` hears of each death once, on the loop."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, died: Callable[[Holder, Death], object], departed_count_max: int
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, departed_count_max: int) -> None:
+        self.told: Callable[[Holder, Death], object] = lambda _holder, _death: None
+        """Set once, before the first connection: who hears of deaths also asks us who lives."""
         self._loop = loop
-        self._died = died
         self._departed_count_max = departed_count_max
         self._watches: dict[Worker, _Watch] = {}
         self._departed: OrderedDict[Worker, None] = OrderedDict()
@@ -149,7 +150,7 @@ class Deaths:
         self._forget(worker)
         death = reason(watch.holder.pid, status)
         LOG.debug("worker gone", pid=watch.holder.pid, signal=death.signal, status=death.status)
-        self._died(watch.holder, death)
+        self.told(watch.holder, death)
 
 
 def open_worker(holder: Holder) -> int:

@@ -7,7 +7,7 @@ Not for: what a session says (`session`), nor for sockets that listen (`listener
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -98,6 +98,17 @@ class Hub:
         if self._settled is not None and not self.mutations and not self._settled.done():
             self._settled.set_result(None)
 
+    def begin(self, work: Coroutine[Any, Any, object]) -> None:
+        """Do what no peer waits for, a death's consequences: it ends before the daemon does."""
+        task = self.loop.create_task(work)
+        self.own(task, mutates=True)
+        task.add_done_callback(self._begun_ended)
+
+    def _begun_ended(self, task: "asyncio.Task[Any]") -> None:
+        self.done(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            LOG.error("what was begun met a bug", exc_info=error)
+
     async def stop(self, seconds: float) -> bool:
         """Admit nothing new, let mutations end within `seconds`, answer everything, close; whether all of them ended."""
         self.dispatch.draining = Draining("the daemon is stopping", hint="the client asks again once it is back")
@@ -119,5 +130,4 @@ class Hub:
         await turn
         for session in tuple(self.sessions):
             session.close("the daemon stopped")
-        self.deaths.close()
         return settled

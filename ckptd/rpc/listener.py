@@ -26,9 +26,6 @@ from ckptd.service.caller import Role
 
 LOG = log.get(__name__)
 
-PATH_BYTES_MAX: Final = 107
-"""sun_path of unix(7), without its last zero."""
-
 EX_TEMPFAIL: Final = 75
 
 
@@ -155,13 +152,9 @@ def adopt(fd: int) -> socket.socket | None:
 def bind(path: Path, group: str) -> tuple[socket.socket, Made]:
     """Make the socket and listen; the caller holds the store's lock. Mode 0600, or 0660 for a group that is named.
 
-    Raises StartRefused where the path can't be used: another daemon listens there, it is no socket, it is too long,
-    or its directory is not ours to trust.
+    Raises StartRefused where the path can't be used: another daemon listens there, it is no socket, or its directory
+    is not ours to trust.
     """
-    if len(os.fsencode(path)) > PATH_BYTES_MAX:
-        raise StartRefused(
-            f"the path of the socket has more than {PATH_BYTES_MAX} bytes: {path}", hint="choose a shorter --socket"
-        )
     _prepare_directory(path.parent)
     _remove_stale(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -51,7 +51,8 @@ class Serving:
         self.said: list[tuple[str, Caller]] = []
         self.deaths: list[tuple[Holder, Death]] = []
         loop = asyncio.get_running_loop()
-        self.watch = Deaths(loop, lambda holder, death: self.deaths.append((holder, death)), 8)
+        self.watch = Deaths(loop, 8)
+        self.watch.told = lambda holder, death: self.deaths.append((holder, death))
         self.hub = Hub(
             loop,
             Dispatch({one.method.name: one for one in routes}),
@@ -71,6 +72,7 @@ class Serving:
     async def __aexit__(self, *_: object) -> None:
         self.listener.close()
         await self.hub.stop(SECONDS)
+        self.watch.close()
 
     async def client(self, *, hello: bool = True) -> "RawClient":
         client = RawClient(self.path)

@@ -1,0 +1,242 @@
+"""The daemon's life: it takes the store, opens the door, says so, lives until it is told to stop, and leaves cleanly.
+
+The order is the point. The store's lock comes first, because everything else trusts it; the store is whole before
+anybody can ask for it, and only then is the manager told that we are ready. On the way out admission ends first, what
+was admitted ends next, and the store is closed last. A failed sync is no way out: the process ends at once without a
+word, is started again, and clients ask again under the same request ids.
+Not for: assembling (`compose`), or the command line (`cli`).
+"""
+
+import asyncio
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+import uvloop
+
+from ckptclient.errors import ConfigError
+from ckptclient.version import __version__
+from ckptd import limits, sd
+from ckptd.clock import Clock, SystemClock
+from ckptd.compose import Assembled, compose
+from ckptd.config import changes
+from ckptd.errors import StoreFailed
+from ckptd.observe import log
+from ckptd.rpc.deaths import Deaths
+from ckptd.rpc.dispatch import Dispatch
+from ckptd.rpc.hub import Hub, Ties, Welcome
+from ckptd.rpc.limits import Bounds
+from ckptd.rpc.listener import Listener, adopt, bind
+from ckptd.rpc.methods import methods
+from ckptd.rpc.peer import Roles
+from ckptd.service.caller import Caller
+from ckptd.settings.tree import Config
+from ckptd.store.medium import Medium, occupy
+
+LOG = log.get(__name__)
+
+EX_IOERR: Final = 74
+
+_DESCRIPTORS_BESIDE_CONNECTIONS: Final = 256
+"""For the store, the readers and the loop; a connection takes two: its socket and, once for each worker, a pidfd."""
+
+
+def run(config: Config, read: Callable[[], Config]) -> int:
+    """Serve until told to stop; `read` reads the configuration again. Raises StartRefused where it can't begin."""
+    clock = SystemClock()
+    log.configure(config.log.level, config.log.format, clock)
+    # CPython's 5 ms is how long a thread that hashes would wait for a busy loop, at every call.
+    sys.setswitchinterval(limits.switch_interval_seconds)
+    _raise_descriptor_limit(config)
+    medium = occupy(config.store.path)
+    if medium.warning is not None:
+        LOG.warning("the file system of the store keeps less than the promise", path=medium.path, why=medium.warning)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(Daemon(config, read, clock, medium).live())
+    finally:
+        medium.release()
+    return 0
+
+
+def fatal(failed: StoreFailed) -> NoReturn:
+    """End without a reply and without cleaning up: the outcome of what was in flight is unknown. From any thread."""
+    LOG.error("the store failed", why=failed)
+    sys.stderr.flush()
+    os._exit(EX_IOERR)
+
+
+class Daemon:
+    """One daemon, from a store that is ours to its end."""
+
+    def __init__(self, config: Config, read: Callable[[], Config], clock: Clock, medium: Medium) -> None:
+        self._config = config
+        self._read = read
+        self._clock = clock
+        self._medium = medium
+        self._listeners: list[Listener] = []
+        self._told_to_stop = asyncio.Event()
+
+    async def live(self) -> None:
+        """From opening the store to its end."""
+        loop = asyncio.get_running_loop()
+        deaths = Deaths(loop, self._config.limits.connections_max)
+        store = compose(lambda: self._config, self._clock, loop, workers=deaths, fatal=fatal, reload=self._reload)
+        try:
+            hub = self._hub(loop, store, deaths)
+            await store.begin()
+            self._listen(hub)
+            self._heed_signals(loop)
+            await self._serve(hub, store)
+            await store.end()
+        finally:
+            for listener in self._listeners:
+                listener.close()
+            deaths.close()
+            store.close()
+        LOG.info("stopped")
+
+    def _hub(self, loop: asyncio.AbstractEventLoop, store: Assembled, deaths: Deaths) -> Hub:
+        services = store.services
+        bounds = self._config.limits
+
+        def disconnected(caller: Caller) -> None:
+            services.processes.disconnected(caller)
+            services.saving.dropped(caller.connection)
+
+        hub = Hub(
+            loop,
+            Dispatch(methods(services, self._clock)),
+            deaths,
+            Bounds(
+                bounds.connections_max,
+                bounds.operator_slots,
+                bounds.requests_max,
+                bounds.connection_bytes_max,
+                bounds.write_deadline_seconds,
+                # Where one user alone can connect there is nobody to leave room for.
+                user_share=limits.user_share if self._config.socket_group else 1.0,
+            ),
+            Welcome(f"ckptd {__version__}", store.lineage, os.getpid()),
+            Ties(services.processes.connected, disconnected),
+            store.metrics,
+        )
+        deaths.told = lambda holder, death: hub.begin(services.processes.died(holder, death))
+        services.maintenance.connections = lambda: hub.slots.taken
+        return hub
+
+    def _listen(self, hub: Hub) -> None:
+        """Take over what systemd passed, else make the socket; and let in."""
+        roles = self._roles(self._config)
+        for fds in sd.listen_fds().values():
+            for fd in fds:
+                passed = adopt(fd)
+                if passed is None:
+                    os.close(fd)
+                else:
+                    self._listeners.append(Listener(hub, passed, roles))
+        if not self._listeners:
+            listening, made = bind(self._config.socket, self._config.socket_group)
+            self._listeners.append(Listener(hub, listening, roles, made))
+        for listener in self._listeners:
+            listener.open()
+
+    def _heed_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._told_to_stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+
+    async def _serve(self, hub: Hub, store: Assembled) -> None:
+        sd.notify("READY=1", self._status())
+        LOG.info(
+            "ready",
+            store=self._medium.path,
+            file_system=self._medium.file_system,
+            socket=self._config.socket,
+            pid=os.getpid(),
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tending = [tasks.create_task(work()) for work in store.loops]
+            tending.append(tasks.create_task(self._feed_watchdog(store)))
+            tending.append(tasks.create_task(self._notice_loneliness(hub)))
+            await self._told_to_stop.wait()
+            LOG.info("stopping", connections=hub.slots.taken)
+            sd.notify("STOPPING=1", "STATUS=finishing what was begun")
+            for listener in self._listeners:
+                listener.close()
+            await hub.stop(limits.stop_seconds_max)
+            for task in tending:
+                task.cancel()
+
+    def _status(self) -> str:
+        where = "systemd's socket" if os.environ.get("LISTEN_FDS") else self._config.socket
+        return f"STATUS=serving {self._medium.path} at {where}"
+
+    # --- while it lives ---
+
+    async def _feed_watchdog(self, store: Assembled) -> None:
+        """A word to the manager each time that the loop came round and the committer did too; else it restarts us."""
+        usec = sd.watchdog_usec()
+        while usec is not None:
+            await asyncio.wrap_future(store.committer.run(lambda: None))
+            sd.notify("WATCHDOG=1")
+            await self._clock.sleep(usec / 2e6)
+
+    async def _notice_loneliness(self, hub: Hub) -> None:
+        """A private daemon ends some time after its last client, and with its store."""
+        idle = self._config.idle_exit_seconds
+        if not idle:
+            return
+        since = self._clock.monotonic()
+        while not self._told_to_stop.is_set():
+            await self._clock.sleep(min(idle, limits.vanished_poll_seconds))
+            if hub.slots.taken:
+                since = self._clock.monotonic()
+            if self._medium.vanished():
+                LOG.info("the store's directory is gone")
+                self._told_to_stop.set()
+            elif self._clock.monotonic() - since >= idle:
+                LOG.info("nobody is connected", seconds=idle)
+                self._told_to_stop.set()
+
+    # --- the configuration read again ---
+
+    def _hung_up(self) -> None:
+        sd.reloading()
+        try:
+            self._reload()
+        except ConfigError as error:
+            LOG.error("the configuration was not reloaded", why=error.message, problems=error.details.get("problems"))
+        finally:
+            sd.notify("READY=1", self._status())
+
+    def _reload(self) -> tuple[list[str], list[str]]:
+        """Go on with what may change: (changed, needs a restart); raises ConfigError and changes nothing."""
+        found = changes(self._config, self._read())
+        self._config = found.config
+        log.set_level(found.config.log.level)
+        roles = self._roles(found.config)
+        for listener in self._listeners:
+            listener.roles = roles
+        LOG.info("the configuration was reloaded", changed=found.reloaded, needs_restart=found.restart)
+        return list(found.reloaded), list(found.restart)
+
+    def _roles(self, config: Config) -> Roles:
+        return Roles(config.roles.operators, config.roles.admins, os.geteuid())
+
+
+def _raise_descriptor_limit(config: Config) -> None:
+    """Use what the hard limit allows: the soft one is low for the sake of programs that call select(2)."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    needed = 2 * config.limits.connections_max + _DESCRIPTORS_BESIDE_CONNECTIONS
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        LOG.warning(
+            "fewer descriptors than limits.connections_max may take",
+            allowed=hard,
+            needed=needed,
+            hint="raise LimitNOFILE",
+        )
