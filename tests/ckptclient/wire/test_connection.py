@@ -240,12 +240,13 @@ def test_a_reply_twice_is_a_bug_of_the_sender() -> None:
         opened(Role.CLIENT, (2,)).send(Request(2, "ping", {}))
 
 
-def test_an_id_is_free_again_once_it_was_answered() -> None:
+@pytest.mark.parametrize("number", [HELLO_ID, FRESH])
+def test_an_id_is_free_again_once_it_was_answered(number: int) -> None:
     server = opened(Role.SERVER)
     for _ in range(3):
-        server.receive(pack(Request(2, "ping", {})))
+        server.receive(pack(Request(number, "ping", {})))
         assert server.in_flight == 1
-        server.send(Reply(2, None, {}))
+        assert server.send(Reply(number, None, {})) == pack(Reply(number, None, {}))
         assert server.in_flight == 0
 
 
