@@ -1,0 +1,234 @@
+"""Verbs that carry payloads: `cat` and `restore` bring parts out, `put` brings files in.
+
+A part becomes a file under its own name; what a file's name can't have is written as in an address (`state%2F0`).
+Bytes are read piece by piece and verified by the daemon. Not for: states as Python values, which are the client's.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import msgpack
+
+from ckptclient import calls, results
+from ckptclient.calls import UNNUMBERED
+from ckptclient.errors import BadRequest, CkptdError, Conflict, Damaged, NotFound
+from ckptclient.wire import limits, params
+from ckptd.ctl import documents, moments, naming, shown
+from ckptd.ctl.answer import Answer, Lines, Raw, done
+from ckptd.ctl.session import Answered, Session
+
+PIECES_AHEAD = 8
+"""Pieces asked for, or sent, before the first is answered: a frame is a megabyte, and a round trip costs more."""
+
+FILE_FORM: bytes = msgpack.packb({"kind": "file"})
+"""The form of a part that was a file: bytes without more to say of them."""
+
+INLINE_BYTES_MAX = limits.piece_bytes_max // 2
+"""Files up to this sum go inside the save's own frame, with room for their names and forms."""
+
+_NOT_IN_A_NAME = re.compile(r"[/%\x00-\x1f\x7f]")
+
+
+# --- out ---
+
+
+def pieces(session: Session, info: results.CheckpointContent, index: int) -> Iterator[bytes]:
+    """The plain bytes of one part; raises DAMAGED where they don't verify."""
+    name, size_bytes = naming.qualified(session, info), info.parts[index].size_bytes
+    offsets = range(0, size_bytes, limits.piece_bytes_max)
+    waiting: list[Answered[bytes]] = []
+    for offset in offsets:
+        waiting.append(session.daemon.submit(calls.read_part(name, index, offset, limits.piece_bytes_max)))
+        if len(waiting) == PIECES_AHEAD:
+            yield waiting.pop(0).result()
+    for answered in waiting:
+        yield answered.result()
+
+
+def _index(info: results.CheckpointContent, part: str) -> int:
+    names = [one.name for one in info.parts]
+    if part in names:
+        return names.index(part)
+    listed = ", ".join(names) or "none"
+    raise NotFound(f"{info.checkpoint_id} has no part {part}", hint=f"its parts: {listed}", details={"what": "part"})
+
+
+def cat(session: Session, *, id: str, part: str, decode: bool) -> Answer:
+    """One part's bytes, or its value."""
+    info = naming.checkpoint(session, id)
+    index = _index(info, part)
+    found = info.parts[index]
+    document: documents.Document = {"checkpoint_id": info.checkpoint_id, "part": documents.part(found)}
+    if decode or session.common.json:
+        data = b"".join(pieces(session, info, index))
+        document["value"] = documents.value(data) if _is_value(found) else documents.jsonable(data)
+        return Answer(document, (Lines(documents.pretty(document["value"])),))
+    if session.world.width() is not None and not _is_text(found):
+        raise BadRequest(
+            f"part {part} is {shown.size(found.size_bytes)} of bytes, which a terminal can't show",
+            hint=f"ckptctl cat {id} {part} --decode, or > FILE",
+        )
+    return Answer(document, (Raw(pieces(session, info, index)),))
+
+
+def _form(part: results.PartInfo) -> documents.Document:
+    form = documents.value(part.form)
+    return form if isinstance(form, dict) else {}
+
+
+def _is_value(part: results.PartInfo) -> bool:
+    form = _form(part)
+    return form.get("kind") in ("document", "progress") and form.get("encoding", "msgpack") == "msgpack"
+
+
+def _is_text(part: results.PartInfo) -> bool:
+    return _form(part).get("kind") == "file"
+
+
+def restore(session: Session, *, id: str, directory: str, force: bool) -> Answer:
+    """Every part of a checkpoint as a file."""
+    info = naming.checkpoint(session, id)
+    folder = Path(directory)
+    names = [file_name(part.name) for part in info.parts]
+    _prepare(folder, names, force)
+    written: list[str] = []
+    damaged: list[dict[str, str]] = []
+    for index, name in enumerate(names):
+        try:
+            _write(folder / name, pieces(session, info, index))
+            written.append(name)
+        except Damaged as error:
+            damaged.append({"part": info.parts[index].name, "message": error.message})
+    if damaged:
+        raise Damaged(
+            f"{len(damaged)} of {len(names)} parts of {info.checkpoint_id} can't be read whole: {damaged[0]['message']}",
+            hint=f"the others are in {folder}; ckptctl ls {info.process_id} lists older checkpoints",
+            details={"checkpoint_id": info.checkpoint_id, "directory": str(folder), "files": written, "damaged": damaged},
+        )  # fmt: skip
+    size_bytes = sum(part.size_bytes for part in info.parts)
+    files = shown.counted(len(written), "file")
+    return done(
+        f"restored {info.checkpoint_id} to {folder}: {files}, {shown.size(size_bytes)}",
+        checkpoint_id=info.checkpoint_id,
+        directory=str(folder),
+        files=written,
+        size_bytes=size_bytes,
+    )
+
+
+def file_name(part: str) -> str:
+    """The file that a part becomes: its name, with what can't stand in one written as %XX."""
+    name = _NOT_IN_A_NAME.sub(lambda found: f"%{ord(found[0]):02X}", part)
+    return name.replace(".", "%2E") if name in (".", "..") else name
+
+
+def _prepare(folder: Path, names: Sequence[str], force: bool) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        there = {entry.name for entry in folder.iterdir()}
+    except OSError as error:
+        raise BadRequest(f"{folder} can't be written to: {error.strerror}", hint="name a directory of yours") from error
+    if there.intersection(names) and not force:
+        taken = ", ".join(sorted(there.intersection(names)))
+        raise Conflict(f"{folder} already has {taken}", hint="name another directory, or add --force to overwrite")
+
+
+def _write(path: Path, data: Iterator[bytes]) -> None:
+    try:
+        with path.open("wb") as file:
+            for piece in data:
+                file.write(piece)
+    except OSError as error:
+        raise BadRequest(
+            f"{path} can't be written: {error.strerror}", hint="make room or name another directory"
+        ) from error
+    except CkptdError:
+        path.unlink()
+        raise
+
+
+# --- in ---
+
+
+def put(
+    session: Session, *, process: str, files: tuple[str, ...], kind: str, task: str | None, description: str,
+    tag: tuple[str, ...], ttl: str | None,
+) -> Answer:  # fmt: skip
+    """Save files as a checkpoint."""
+    paths = [Path(file) for file in files]
+    sizes = [_size(path) for path in paths]
+    names = [path.name for path in paths]
+    for before, name in pairwise(sorted(names)):
+        if before == name:
+            raise BadRequest(
+                f"two of the files are called {name}", hint="parts are named by file name: put them one by one"
+            )
+    ttl_seconds = moments.seconds(ttl) if ttl else None
+    wanted = params.Save(
+        request=UNNUMBERED, process_id=process, task_id=task, type=kind, description=description, tags=tag, ttl_seconds=ttl_seconds,
+    )  # fmt: skip
+    saved = _save(session, wanted, paths, names, sizes)
+    total = sum(sizes)
+    return done(
+        f"saved {saved.checkpoint_id}: {shown.counted(len(files), 'file')}, {shown.size(total)}",
+        checkpoint_id=saved.checkpoint_id,
+        seq=saved.seq,
+        created_at=documents.time_of(saved.created_at),
+        expires_at=documents.time_of(saved.expires_at),
+        parts=names,
+        size_bytes=total,
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        if not path.is_file():
+            raise BadRequest(f"{path} is no file", hint="name files; a directory can be put as an archive of it")
+        return path.stat().st_size
+    except OSError as error:
+        raise BadRequest(f"{path} can't be read: {error.strerror}") from error
+
+
+def _save(
+    session: Session, wanted: params.Save, paths: Sequence[Path], names: Sequence[str], sizes: Sequence[int]
+) -> results.SavedInfo:
+    if sum(sizes) <= INLINE_BYTES_MAX:
+        parts = [
+            params.PartData(name=name, form=FILE_FORM, data=b"".join(_read(path, size_bytes)))
+            for path, name, size_bytes in zip(paths, names, sizes, strict=True)
+        ]
+        return session.call(calls.save(replace(wanted, parts=tuple(parts))))
+    session.call(calls.ping())  # an upload belongs to a connection, so there must be one
+    connection = session.daemon.connection
+    plans = tuple(
+        params.PartPlan(name=name, form=FILE_FORM, size_bytes=size) for name, size in zip(names, sizes, strict=True)
+    )
+    upload = session.call(calls.open_upload(plans, connection))
+    waiting: list[Answered[None]] = []
+    for index, (path, size_bytes) in enumerate(zip(paths, sizes, strict=True)):
+        offset = 0
+        for piece in _read(path, size_bytes):
+            waiting.append(session.daemon.submit(calls.write_part(upload, index, offset, piece, connection)))
+            offset += len(piece)
+            if len(waiting) == PIECES_AHEAD:
+                waiting.pop(0).result()
+    for answered in waiting:
+        answered.result()
+    return session.call(calls.save(replace(wanted, upload=upload), connection))
+
+
+def _read(path: Path, size_bytes: int) -> Iterator[bytes]:
+    """A file's bytes, of which there are as many as there were when it was looked at."""
+    left = size_bytes
+    try:
+        with path.open("rb") as file:
+            while left and (piece := file.read(min(left, limits.piece_bytes_max))):
+                left -= len(piece)
+                yield piece
+            if left or file.read(1):
+                raise Conflict(f"{path} changed while it was read", hint="put it when nobody writes to it")
+    except OSError as error:
+        raise BadRequest(f"{path} can't be read: {error.strerror}") from error

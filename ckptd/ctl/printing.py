@@ -1,0 +1,145 @@
+"""Answers and errors onto stdout and stderr: stdout is the answer and nothing else, stderr the talk.
+
+Whether colour is wanted: `--color`, then `NO_COLOR` (no-color.org) and `TERM=dumb`, then whether a terminal looks on.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, TextIO
+
+from ckptclient.errors import CkptdError
+from ckptd.ctl import documents
+from ckptd.ctl.answer import Answer, Raw
+from ckptd.ctl.layout import Look, plain
+from ckptd.ctl.session import Session
+from ckptd.ctl.shown import clean
+
+EXIT_READER_GONE: Final = 141
+HOME_AND_CLEAR: Final = ("\x1b[H", "\x1b[K", "\x1b[J")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How tables are wanted, as it was said on the command line."""
+
+    wide: bool = False
+    columns: tuple[str, ...] = ()
+    header: bool = True
+    sort: str = ""
+
+
+def coloured(color: str, environ: Mapping[str, str], terminal: bool) -> bool:
+    """Whether to use colour on a stream."""
+    if color != "auto":
+        return color == "always"
+    return terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+
+class Printer:
+    """Prints the answers of one run."""
+
+    def __init__(self, session: Session, wanted: Wanted) -> None:
+        self._session = session
+        self._wanted = wanted
+
+    def print(self, answer: Answer) -> None:
+        """The document, or the blocks and then the notes."""
+        if self._session.common.json:
+            write(documents.line(answer.document))
+            return
+        write(self._laid_out(answer))
+        for block in answer.blocks:
+            if isinstance(block, Raw):
+                write_raw(block.pieces)
+        for note in answer.notes:
+            self._session.world.say(note)
+
+    def redraw(self, answer: Answer) -> None:
+        """In place on a terminal, one under the other elsewhere."""
+        width = self._session.world.width()
+        if width is None or self._session.common.json or self._session.world.environ.get("TERM") == "dumb":
+            self.print(answer)
+            return
+        home, to_end_of_line, below = HOME_AND_CLEAR
+        text = self._laid_out(answer).replace("\n", f"{to_end_of_line}\n")
+        write(f"{home}{text}{below}")
+
+    def begin_redraw(self) -> None:
+        """Make room where answers are drawn in place."""
+        if self._session.world.width() is not None and not self._session.common.json:
+            write("\x1b[2J")
+
+    def without_header(self) -> "Printer":
+        """For what follows under a table that has one."""
+        return Printer(self._session, replace(self._wanted, header=False))
+
+    def _laid_out(self, answer: Answer) -> str:
+        world, common, wanted = self._session.world, self._session.common, self._wanted
+        width = world.width()
+        colour = coloured(common.color, world.environ, width is not None)
+        look = Look(self._session.view(), width, colour, wanted.wide, wanted.columns, wanted.header, wanted.sort)
+        if width is None and not colour:
+            return plain(answer.blocks, look)
+        from ckptd.ctl.terminal import rich  # 40 ms that only a terminal is worth
+
+        return rich(answer.blocks, look)
+
+
+def write(text: str) -> None:
+    """To stdout, at once; ends the program where nobody reads any more."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _reader_gone()
+
+
+def write_raw(pieces: Iterable[bytes]) -> None:
+    """Bytes to stdout."""
+    try:
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        _reader_gone()
+
+
+def _reader_gone() -> None:
+    # What is still buffered would fail again at the interpreter's end, and be reported.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(EXIT_READER_GONE)
+
+
+def print_error(error: CkptdError, *, as_json: bool, stream: TextIO, colour: bool) -> None:
+    """Three lines: what, what to do, where to read more; or the one object of the contract."""
+    if as_json:
+        stream.write(documents.plain_line(documents.error(error)))
+        return
+    lines = error_lines(error)
+    if colour:
+        from ckptd.ctl.terminal import first_in_red
+
+        stream.write(first_in_red(lines, colour))
+    else:
+        stream.write("".join(f"{line}\n" for line in lines))
+    stream.flush()
+
+
+def error_lines(error: CkptdError) -> list[str]:
+    """The lines of an error; those of a configuration name every problem."""
+    lines = [f"error: {clean(error.message)} [{error.code}]"]
+    problems = error.details.get("problems")
+    if isinstance(problems, list):
+        lines += [f"  {_problem(one)}" for one in problems if isinstance(one, dict)]
+    if error.hint:
+        lines.append(f"  {clean(error.hint)}")
+    return [*lines, f"  more: ckptctl explain {error.code}"]
+
+
+def _problem(one: Mapping[str, object]) -> str:
+    said = f"{one.get('key')} = {one.get('value')}" if one.get("value") else f"{one.get('key')}"
+    accepted = f"; accepted: {one['accepted']}" if one.get("accepted") else ""
+    hint = f"; {one['hint']}" if one.get("hint") else ""
+    return clean(f"{said} ({one.get('source')}){accepted}{hint}")

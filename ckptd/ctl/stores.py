@@ -1,0 +1,90 @@
+"""Verbs about the daemon and its store as a whole: `status`, `cleanup`, `version`."""
+
+import platform
+from typing import TYPE_CHECKING
+
+from ckptclient import __version__, calls, results
+from ckptclient.wire import limits
+from ckptd.ctl import documents, naming, processes, shown
+from ckptd.ctl.answer import Answer, Block, Facts, Table, done
+from ckptd.ctl.session import Session
+from ckptd.ctl.shown import View
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_STATES_NOW = ("running", "interrupted", "paused", "failed")
+_WARN_SHARE = 0.9
+"""Of its limit, from which on a store is nearly full."""
+
+
+def status(session: Session) -> Answer:
+    """One screen: up, space, what runs, what a crash would cost at worst."""
+    store = session.call(calls.status())
+    found = naming.all_processes(session, states=_STATES_NOW)
+    view = session.view()
+    ordered = processes.most_urgent_first(found, view.now)
+    at_risk = [(risk, info) for info in ordered if (risk := documents.at_risk(info, view.now)) is not None]
+    worst = max(at_risk, key=lambda one: one[0], default=None)
+    counts = {state: sum(info.state == state for info in found) for state in _STATES_NOW}
+    document: documents.Document = {
+        "daemon": documents.daemon(store),
+        "store": documents.store(store),
+        "process_counts": counts,
+        "at_risk_worst": None if worst is None else {"process_id": worst[1].process_id, "user": worst[1].user, "seconds": worst[0]},
+        "warnings": _warnings(store),
+        "processes": [documents.process(info, view.now) for info in ordered],
+    }  # fmt: skip
+    blocks: list[Block] = [Facts(_facts(store, counts, worst, view))]
+    if ordered:
+        blocks.append(Table(processes.columns(view.now), ordered))
+    return Answer(document, blocks)
+
+
+def _facts(
+    store: results.StoreStatus, counts: dict[str, int], worst: tuple[float, results.ProcessInfo] | None, view: View
+) -> list[tuple[str, str]]:
+    warnings = _warnings(store)
+    now = ", ".join(f"{number} {state}" for state, number in counts.items() if number) or "nobody works"
+    used = f"{shown.size(store.used_bytes)} used"
+    if store.limit_bytes:
+        share = 100 * store.used_bytes / store.limit_bytes
+        used = f"{shown.bar(share)} {used} of {shown.size(store.limit_bytes)}"
+    risk = f"{shown.span(worst[0])} ({worst[1].process_id})" if worst else "nothing"
+    return [
+        ("daemon", f"✓ ckptd {store.version}, pid {store.pid}, up {shown.span(store.uptime_seconds)}"),
+        ("store", store.store_path),
+        ("health", "! " + "; ".join(warnings) if warnings else "✓ nothing to report"),
+        ("space", f"{used}, {shown.size(store.free_bytes)} free on the file system"),
+        ("checkpoints", shown.count(store.checkpoints)),
+        ("processes", now),
+        ("at risk", risk),
+        ("connections", shown.count(store.connections)),
+        ("last cleanup", view.both(store.last_cleanup)),
+    ]
+
+
+def _warnings(store: results.StoreStatus) -> list[str]:
+    found: list[str] = []
+    if store.read_only:
+        found.append(f"the store is read-only: {store.read_only}")
+    if store.limit_bytes and store.used_bytes >= store.limit_bytes * _WARN_SHARE:
+        found.append("the store is nearly at its limit: saves will be refused there")
+    return found
+
+
+def cleanup(session: Session) -> Answer:
+    """Expire what is due and give its space back, now."""
+    cleaned = session.call(calls.cleanup())
+    line = (
+        f"cleaned up: {cleaned.expired:,} expired, {cleaned.purged:,} purged, {shown.size(cleaned.freed_bytes)} freed"
+    )
+    return done(line, expired_count=cleaned.expired, purged_count=cleaned.purged, freed_bytes=cleaned.freed_bytes)
+
+
+def version(_session: Session) -> Answer:
+    """Which release this is; asks no daemon."""
+    protocols: Sequence[int] = [limits.PROTOCOL_VERSION]
+    return done(
+        f"ckptctl {__version__}", version=__version__, protocol_versions=protocols, python=platform.python_version()
+    )

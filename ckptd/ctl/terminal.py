@@ -1,0 +1,127 @@
+"""Lays blocks out for a terminal: narrowed to its width, in colour where that is wanted. Loaded on a terminal only.
+
+What doesn't fit is dropped by whole columns, in the order of their ranks, before a cell is cut.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from ckptd.ctl.answer import Block, Column, Facts, Lines, Table
+from ckptd.ctl.layout import GAP, Grid, Look, grid, plain
+from ckptd.ctl.shown import clean
+
+STYLES: Mapping[str, str] = {"good": "green", "warn": "yellow", "bad": "bold red", "dim": "dim", "": ""}
+ERROR_STYLE = "bold red"
+_UNBOUNDED = 10_000
+
+
+def rich(blocks: Sequence[Block], look: Look) -> str:
+    """All blocks but raw ones, a blank line between them."""
+    console = _console(look.width, look.colour)
+    first = True
+    for block in blocks:
+        if not isinstance(block, Table | Facts | Lines):
+            continue
+        if not first:
+            console.print()
+        first = False
+        _draw(console, block, look)
+    return _text(console)
+
+
+def first_in_red(lines: Sequence[str], colour: bool) -> str:
+    """Lines of which the first is an error."""
+    console = _console(None, colour)
+    console.print(Text(lines[0], style=ERROR_STYLE))
+    for line in lines[1:]:
+        console.print(Text(line))
+    return _text(console)
+
+
+def _console(width: int | None, colour: bool) -> Console:
+    return Console(
+        file=io.StringIO(),
+        width=width or _UNBOUNDED,
+        force_terminal=True,
+        color_system="standard" if colour else None,
+        legacy_windows=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
+def _text(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return "".join(line.rstrip(" ") for line in console.file.getvalue().splitlines(keepends=True))
+
+
+def _draw(console: Console, block: Table[Any] | Facts | Lines, look: Look) -> None:
+    if isinstance(block, Facts):
+        _facts(console, block)
+    elif isinstance(block, Table) and block.rows:
+        found = grid(block, look)
+        console.print(_table(found if look.wide else narrowed(found, look.width), look))
+    else:
+        console.file.write(plain([block], look))
+
+
+def _facts(console: Console, facts: Facts) -> None:
+    if facts.title:
+        console.print(Text(facts.title, style="bold"))
+    table = RichTable.grid(padding=(0, len(GAP), 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts.pairs:
+        table.add_row(Text(name), Text(clean(value)))
+    console.print(table)
+
+
+def narrowed(found: Grid, width: int | None) -> Grid:
+    """The grid without the columns that find no room even when every cell is cut as far as it may be."""
+    if width is None:
+        return found
+    kept = list(range(len(found.columns)))
+    while _least(found, kept) > width:
+        droppable = [index for index in kept if found.columns[index].rank]
+        if not droppable:
+            break
+        kept.remove(max(droppable, key=lambda index: found.columns[index].rank))
+    return Grid(
+        [found.columns[index] for index in kept],
+        [[cells[index] for index in kept] for cells in found.cells],
+        [[marks[index] for index in kept] for marks in found.marks],
+    )
+
+
+def _least(found: Grid, kept: Sequence[int]) -> int:
+    widths = [_width_least(found.columns[index], [cells[index] for cells in found.cells]) for index in kept]
+    return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
+def _width_least(column: Column[Any], cells: Sequence[str]) -> int:
+    widest = max(map(cell_len, cells), default=0)
+    return max(len(column.name), min(widest, column.width_min))
+
+
+def _table(found: Grid, look: Look) -> RichTable:
+    table = RichTable(
+        box=None, padding=(0, len(GAP), 0, 0), pad_edge=False, show_header=look.header, header_style="bold"
+    )
+    for index, column in enumerate(found.columns):
+        table.add_column(
+            Text(column.name.upper()),
+            justify="right" if column.right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=_width_least(column, [cells[index] for cells in found.cells]),
+        )
+    for cells, marks in zip(found.cells, found.marks, strict=True):
+        table.add_row(*(Text(cell, style=STYLES[mark]) for cell, mark in zip(cells, marks, strict=True)))
+    return table

@@ -1,0 +1,190 @@
+"""THE table of verbs: what can be said to `ckptctl`, how it is explained, and which function answers.
+
+A verb is a name (two words for administration), a sentence, examples, its own parameters and a function of the session.
+What every verb takes (`--json`, `--timeout`, ...) is added by `program`; `docs/CLI_JSON_OUTPUT.md` has what each
+answers as JSON.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import click
+
+from ckptclient.wire.params import TYPES
+from ckptd.ctl import (
+    checkpoints,
+    completing,
+    configuration,
+    events,
+    explaining,
+    payloads,
+    processes,
+    stores,
+)
+from ckptd.ctl.answer import Answer
+from ckptd.ctl.completing import CHECKPOINT, EITHER, PROCESS, TOPIC
+
+Runs = Callable[..., Answer | Iterator[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One row. `table`: it answers with one, and takes its options; `watch`: it can be asked again and again."""
+
+    name: str
+    help: str
+    examples: tuple[str, ...]
+    run: Runs
+    params: tuple[click.Parameter, ...] = ()
+    table: bool = False
+    watch: bool = False
+
+
+def _one(name: str, kind: click.ParamType[str] | None = None, *, required: bool = True) -> click.Argument:
+    return click.Argument([name], type=kind, required=required)
+
+
+def _many(name: str, kind: click.ParamType[str]) -> click.Argument:
+    return click.Argument([name], type=kind, required=True, nargs=-1)
+
+
+def _flag(name: str, words: str, *more: str) -> click.Option:
+    return click.Option([name, *more], is_flag=True, help=words)
+
+
+def _limit(default: int) -> click.Option:
+    return click.Option(
+        ["--limit"], type=click.IntRange(0), default=default, show_default=True, help="At most so many; 0 shows all."
+    )
+
+
+_STATES = click.Choice(processes.STATES)
+_TYPES = click.Choice(TYPES)
+_DRY_RUN = ("--dry-run", "Say what would be done, and don't.")
+_YES = ("--yes", "Do it without asking.")
+
+# fmt: off
+VERBS: Final[tuple[Verb, ...]] = (
+    Verb("status", "The daemon, its store and what runs now, on one screen.",
+        ("ckptctl status", "ckptctl status --watch", "ckptctl status --json | jq .at_risk_worst"),
+        stores.status, table=True, watch=True),
+    Verb("ps", "Processes, those first that would lose most by a crash now.",
+        ("ckptctl ps", "ckptctl ps --state interrupted --state failed", "ckptctl ps --watch=5s", "ckptctl ps --columns process,progress --sort -progress"),
+        processes.ps,
+        (click.Option(["--state"], type=_STATES, multiple=True, help="Only those in this state; may be said again."),
+         click.Option(["--task"], help="Only those of this task."), _limit(200)),
+        table=True, watch=True),
+    Verb("show", "Everything about one process or checkpoint.",
+        ("ckptctl show etl-nightly", "ckptctl show etl-nightly@latest", "ckptctl show anna/train@17 --json"),
+        checkpoints.show, (_one("id", EITHER),)),
+    Verb("ls", "Checkpoints, newest first; of one process, or all.",
+        ("ckptctl ls etl-nightly", "ckptctl ls --since 2h --type model_state", "ckptctl ls --sort -stored --limit 0"),
+        checkpoints.ls,
+        (_one("process", PROCESS, required=False),
+         click.Option(["--type", "kind"], type=_TYPES, help="Only of this type."),
+         click.Option(["--tag"], help="Only with this tag."),
+         click.Option(["--status"], type=click.Choice(["active", "completed", "failed", "expired", "archived"]), help="Only with this status."),
+         click.Option(["--task"], help="Only of this task."),
+         click.Option(["--since"], help='Only made since then: "2h" ago, or a time.'),
+         click.Option(["--until"], help="Only made until then."),
+         _flag("--trash", "Those in the trash."), _limit(100)),
+        table=True, watch=True),
+    Verb("results", "A process's result journal: what each item gave, and which failed.",
+        ("ckptctl results etl-nightly --failed", "ckptctl results etl-nightly --json --limit 0 | jq '.records[].result'"),
+        processes.results_of,
+        (_one("process", PROCESS), _flag("--failed", "Only items that failed."),
+         click.Option(["--after"], type=click.IntRange(-1), default=-1, help="Only records behind this position."), _limit(100)),
+        table=True),
+    Verb("cat", "One part of a checkpoint to stdout, byte for byte.",
+        ("ckptctl cat backup@latest db.sqlite > db.sqlite", "ckptctl cat etl-nightly@latest state --decode"),
+        payloads.cat,
+        (_one("id", CHECKPOINT), _one("part"), _flag("--decode", "Print the value that it holds, as JSON."))),
+    Verb("restore", "Every part of a checkpoint as a file in a directory.",
+        ("ckptctl restore etl-nightly@latest ./out", "ckptctl restore train@17 ./out --force"),
+        payloads.restore,
+        (_one("id", CHECKPOINT), click.Argument(["directory"], type=click.Path()), _flag("--force", "Overwrite files that are there."))),
+    Verb("put", "Save files as a checkpoint, each a part under its file name.",
+        ("ckptctl put backup db.sqlite settings.toml", "ckptctl put backup db.sqlite --ttl '7 d' --tag nightly"),
+        payloads.put,
+        (_one("process", PROCESS), click.Argument(["files"], type=click.Path(), nargs=-1, required=True),
+         click.Option(["--type", "kind"], type=_TYPES, default="custom", show_default=True, help="The checkpoint's type."),
+         click.Option(["--task"], help="The task that it belongs to."),
+         click.Option(["--description"], default="", help="A sentence about it."),
+         click.Option(["--tag"], multiple=True, help="A tag; may be said again."),
+         click.Option(["--ttl"], help='How long it is kept, as "12 h"; else as the daemon is configured.'))),
+    Verb("expire", "Put checkpoints into the trash, from where the cleanup takes them.",
+        ("ckptctl expire train@17 --dry-run", "ckptctl expire train@17 train@18 --yes"),
+        checkpoints.expire, (_many("ids", CHECKPOINT), _flag(*_DRY_RUN), _flag(*_YES))),
+    Verb("pin", "Exempt checkpoints from retention.",
+        ("ckptctl pin train@latest",), checkpoints.pin, (_many("ids", CHECKPOINT),)),
+    Verb("unpin", "Let pinned checkpoints expire again.",
+        ("ckptctl unpin train@17",), checkpoints.unpin, (_many("ids", CHECKPOINT),)),
+    Verb("fence", "End a worker's right to write, by raising its process's epoch.",
+        ("ckptctl fence etl-nightly --dry-run", "ckptctl fence etl-nightly --yes"),
+        processes.fence, (_one("process", PROCESS), _flag(*_DRY_RUN), _flag(*_YES))),
+    Verb("stop", "Ask a process's worker to save and stop after the item in hand.",
+        ("ckptctl stop etl-nightly && ckptctl wait etl-nightly --for interrupted",),
+        processes.stop, (_one("process", PROCESS),)),
+    Verb("wait", "Wait until a process is in a state; --timeout bounds it, else it has no end.",
+        ("ckptctl wait etl-nightly --for completed --timeout '2 h'", "ckptctl wait etl-nightly --for completed --for failed"),
+        processes.wait,
+        (_one("process", PROCESS),
+         click.Option(["--for", "for_"], type=_STATES, multiple=True, required=True, help="The state; may be said again: any of them."))),
+    Verb("events", "What happened: registrations, recoveries, deaths, ends.",
+        ("ckptctl events --since 1h", "ckptctl events etl-nightly --follow", "ckptctl events -f --json | jq .events[]"),
+        events.events,
+        (_one("process", PROCESS, required=False),
+         click.Option(["--since"], help='Since then: "2h" ago, a time, or an event\'s number.'),
+         _limit(100), _flag("--follow", "Go on with what happens.", "-f")),
+        table=True),
+    Verb("cleanup", "Expire what is due and give its space back, now.",
+        ("ckptctl cleanup",), stores.cleanup),
+    Verb("config show", "The settings that count, each with where it comes from.",
+        ("ckptctl config show", "ckptctl config show --changed"),
+        configuration.show, (_flag("--changed", "Only those that aren't at their default."),), table=True),
+    Verb("config check", "Whether a configuration can be used: every problem at once. Asks no daemon.",
+        ("ckptctl config check", "ckptctl config check ./ckptd.toml"),
+        configuration.check,
+        (click.Argument(["file"], required=False, type=click.Path()), _flag("--private", "As a private daemon would read it."))),
+    Verb("config reload", "Have the daemon read its configuration again.",
+        ("ckptctl config reload",), configuration.reload),
+    Verb("explain", "An error code, an exit code or a setting at length. Asks no daemon.",
+        ("ckptctl explain", "ckptctl explain NO_SPACE", "ckptctl explain store.limit", "ckptctl explain 7"),
+        explaining.explain, (_one("topic", TOPIC, required=False),)),
+    Verb("completion", "The script that makes a shell complete verbs, options and ids.",
+        ('eval "$(ckptctl completion bash)"', "ckptctl completion zsh > ~/.zfunc/_ckptctl", "ckptctl completion fish | source"),
+        completing.completion, (_one("shell", click.Choice(["bash", "zsh", "fish"])),)),
+    Verb("version", "Which release this is. Asks no daemon.",
+        ("ckptctl version", "ckptctl version --json"), stores.version),
+)
+# fmt: on
+
+MEANT: Final[Mapping[str, str]] = {
+    "list": "ls",
+    "snapshots": "ls",
+    "get": "ps",
+    "jobs": "ps",
+    "top": "ps --watch",
+    "describe": "show ID",
+    "info": "show ID",
+    "inspect": "show ID",
+    "logs": "events",
+    "history": "events",
+    "forget": "expire ID",
+    "delete": "expire ID",
+    "rm": "expire ID",
+    "prune": "cleanup",
+    "gc": "cleanup",
+    "save": "put PROCESS FILE",
+    "dump": "cat ID PART",
+    "extract": "restore ID DIR",
+    "kill": "stop PROCESS",
+    "cancel": "stop PROCESS",
+    "takeover": "fence PROCESS",
+    "check": "config check",
+    "reload": "config reload",
+    "settings": "config show",
+    "help": "--help",
+}
+"""Words of other tools, and the verb that somebody who says them looks for. They do nothing: one verb, one meaning."""
