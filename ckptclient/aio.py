@@ -17,7 +17,7 @@ from ckptclient import calls, clock
 from ckptclient.calls import Call
 from ckptclient.errors import BadRequest, CkptdError, Unreachable
 from ckptclient.flight import NAP_SECONDS_MAX, Flight, closed, full
-from ckptclient.link import Link, Session
+from ckptclient.link import HelloLost, Link, Session
 
 T = TypeVar("T")
 
@@ -238,7 +238,7 @@ class AsyncClient(Session):
                     raise
                 return
             except CkptdError as error:
-                if self._gives_up(error):
+                if self._gives_up(error, tries):
                     raise
             left = deadline - clock.monotonic()
             if left <= 0:
@@ -255,7 +255,7 @@ class AsyncClient(Session):
                 while not flight.done:
                     left = deadline - clock.monotonic()
                     if left <= 0 or link.lost or self._closed:
-                        raise Unreachable(f"the daemon gave no answer to {call.method} on a new connection")
+                        raise HelloLost(f"the daemon gave no answer to {call.method} on a new connection")
                     await self._turn(lambda: flight.done or link.lost or self._closed, left)
                 return flight.answer()
             finally:

@@ -11,14 +11,12 @@ Nothing here waits: `Finder.attempt` tries once, and the drivers try again.
 """
 
 import errno
-import hashlib
 import os
 import socket
 import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ckptclient import clock
@@ -190,7 +188,9 @@ def _of_store(environ: Mapping[str, str], path: str, named: str) -> Place:
     store = os.path.realpath(os.path.expanduser(path))
     if store == NODE_STORE:
         return Place(NODE_SOCKET, f"{named}, which is the node's store")
-    name = f"ckptd-{hashlib.sha256(os.fsencode(store)).hexdigest()[:16]}.sock"
+    from hashlib import sha256  # with OpenSSL behind it: for the workers that come this far
+
+    name = f"ckptd-{sha256(os.fsencode(store)).hexdigest()[:16]}.sock"
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     if not _own(runtime) or len(os.fsencode(os.path.join(runtime, name))) > SOCKET_PATH_BYTES_MAX:
         runtime = f"/tmp/ckptd-{os.geteuid()}"
@@ -232,7 +232,7 @@ def start_private(
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in environ.items() if name not in NOT_INHERITED}
-    root = str(Path(__file__).resolve().parents[1])
+    root = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
     if "site-packages" not in root and "dist-packages" not in root:
         # A source tree that was found through the working directory, which the daemon doesn't share.
         kept["PYTHONPATH"] = os.pathsep.join(filter(None, (root, kept.get("PYTHONPATH"))))
@@ -260,7 +260,8 @@ def _log(place: Place) -> str:
 
 def _last_line(path: str) -> str:
     try:
-        lines = Path(path).read_text(errors="replace").strip().splitlines()
+        with open(path, errors="replace") as log:
+            lines = log.read().strip().splitlines()
     except OSError:
         lines = []
     return lines[-1] if lines else "it said nothing"

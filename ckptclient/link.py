@@ -113,6 +113,14 @@ class Link:
         self._socket.close()
 
 
+class HelloLost(Unreachable):
+    """A daemon accepted the connection and went away: another try tells whether there is one."""
+
+
+HELLOS_LOST_MAX = 3
+"""In a row, before a client that doesn't wait for a daemon takes it for gone."""
+
+
 class Session:
     """A client apart from how it waits: its choices, its name to the daemon, what it has under way."""
 
@@ -164,9 +172,11 @@ class Session:
     def _pause(self, tries: int) -> float:
         return self._backoff.pause(tries, self._jitter())
 
-    def _gives_up(self, error: CkptdError) -> bool:
-        """Whether a failed attempt to connect ends the call: another can't help, or isn't wanted."""
-        return not error.retryable or (self._on_unavailable == "raise" and not self._finder.starting)
+    def _gives_up(self, error: CkptdError, tries: int) -> bool:
+        """Whether a failed attempt to connect, after `tries` before it, ends the call."""
+        if not error.retryable or self._on_unavailable == "block" or self._finder.starting:
+            return not error.retryable
+        return not isinstance(error, HelloLost) or tries >= HELLOS_LOST_MAX
 
     def _late(self, flight: Flight[Any], seconds: float) -> CkptdError:
         return flight.late(seconds, "" if self._link is not None else f"; {self._finder.looked()}")

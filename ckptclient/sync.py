@@ -24,7 +24,7 @@ from ckptclient import calls, clock
 from ckptclient.calls import Call
 from ckptclient.errors import BadRequest, CkptdError, Unreachable
 from ckptclient.flight import NAP_SECONDS_MAX, Flight, closed, full
-from ckptclient.link import Link, Session
+from ckptclient.link import HelloLost, Link, Session
 
 T = TypeVar("T")
 
@@ -254,7 +254,7 @@ class Client(Session):
                     raise
                 return
             except CkptdError as error:
-                if self._gives_up(error):
+                if self._gives_up(error, tries):
                     raise
             left = deadline - clock.monotonic()
             if left <= 0:
@@ -271,7 +271,7 @@ class Client(Session):
                 while not flight.done:
                     left = deadline - clock.monotonic()
                     if left <= 0 or link.lost or self._closed:
-                        raise Unreachable(f"the daemon gave no answer to {call.method} on a new connection")
+                        raise HelloLost(f"the daemon gave no answer to {call.method} on a new connection")
                     self._poll(link, left)
                     with self._lock:
                         self._pump(link)

@@ -18,6 +18,7 @@ from ckptclient.errors import (
     VersionMismatch,
 )
 from ckptclient.flight import Backoff
+from ckptclient.link import HELLOS_LOST_MAX
 from ckptclient.wire import limits, params
 from ckptclient.wire.messages import Request
 from tests.ckptclient.drivers import DRIVERS, Driver, Exchange
@@ -147,8 +148,9 @@ def test_after_a_loss_the_unanswered_go_again_in_order_under_their_numbers(make:
     assert daemon.sessions() == [driver.client.session] * 2
 
 
+@pytest.mark.parametrize("on_unavailable", ["block", "raise"])
 @pytest.mark.parametrize("cut", ["in the middle of a reply", "while it says hello again"])
-def test_a_connection_may_end_at_any_moment(make: Make, daemon: FakeDaemon, cut: str) -> None:
+def test_a_connection_may_end_at_any_moment(make: Make, daemon: FakeDaemon, cut: str, on_unavailable: str) -> None:
     def half(peer: Peer, request: Request) -> None:
         peer.socket.sendall(b"\x00\x00\x00\x09\x94")
         peer.drop()
@@ -160,7 +162,14 @@ def test_a_connection_may_end_at_any_moment(make: Make, daemon: FakeDaemon, cut:
     if cut == "while it says hello again":
         daemon.answer = on_connection(drop, gone_already, answer_pings)
         daemon.hello = on_connection(daemon.hello, drop, daemon.hello)
-    assert make().call(calls.ping()) == 7
+    assert make(on_unavailable=on_unavailable).call(calls.ping()) == 7
+
+
+def test_who_does_not_wait_gives_up_a_daemon_that_always_goes_away(make: Make, daemon: FakeDaemon) -> None:
+    daemon.hello = drop
+    with pytest.raises(Unreachable, match="gave no answer to hello"):
+        make(on_unavailable="raise").call(calls.ping())
+    assert len(daemon.peers) == HELLOS_LOST_MAX + 1
 
 
 def test_hooks_come_before_what_is_sent_again(make: Make, daemon: FakeDaemon) -> None:

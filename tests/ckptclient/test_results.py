@@ -1,6 +1,7 @@
 """Replies become values, or an error that names what is wrong in them."""
 
-from dataclasses import fields
+import copy
+from dataclasses import FrozenInstanceError, asdict, fields, replace
 
 import pytest
 
@@ -88,6 +89,19 @@ def test_one_key_of_a_reply(raw: object) -> None:
 def test_one_key_that_is_not_there(raw: object) -> None:
     with pytest.raises(ProtocolError, match="without a usable epoch"):
         only("epoch", int)(raw)
+
+
+def test_a_result_is_a_frozen_dataclass() -> None:
+    tick = results.Tick.read(TICK)
+    assert asdict(tick) == TICK
+    assert replace(tick, due=False) == results.Tick(due=False, reason="progress", stop=False, stop_reason=None) != tick
+    assert len({tick, results.Tick.read(TICK)}) == 1
+    assert repr(tick) == "Tick(due=True, reason='progress', stop=False, stop_reason=None)"
+    assert copy.deepcopy(tick) == tick
+    with pytest.raises(FrozenInstanceError):
+        tick.due = False  # type: ignore[misc]
+    with pytest.raises(TypeError, match="Tick takes due, reason, stop, stop_reason, all by name"):
+        results.Tick(due=True)  # type: ignore[call-arg]
 
 
 def test_nothing_takes_anything() -> None:
