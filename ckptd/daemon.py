@@ -8,6 +8,7 @@ Not for: assembling (`compose`), or the command line (`cli`).
 """
 
 import asyncio
+import itertools
 import os
 import resource
 import signal
@@ -131,13 +132,12 @@ class Daemon:
     def _listen(self, hub: Hub) -> None:
         """Take over what systemd passed, else make the socket; and let in."""
         roles = self._roles(self._config)
-        for fds in sd.listen_fds().values():
-            for fd in fds:
-                passed = adopt(fd)
-                if passed is None:
-                    os.close(fd)
-                else:
-                    self._listeners.append(Listener(hub, passed, roles))
+        for fd in itertools.chain.from_iterable(sd.listen_fds().values()):
+            passed = adopt(fd)
+            if passed is None:
+                os.close(fd)
+            else:
+                self._listeners.append(Listener(hub, passed, roles))
         if not self._listeners:
             listening, made = bind(self._config.socket, self._config.socket_group)
             self._listeners.append(Listener(hub, listening, roles, made))
@@ -155,7 +155,7 @@ class Daemon:
             "ready",
             store=self._medium.path,
             file_system=self._medium.file_system,
-            socket=self._config.socket,
+            sockets=[listener.name for listener in self._listeners],
             pid=os.getpid(),
         )
         async with asyncio.TaskGroup() as tasks:
@@ -172,7 +172,7 @@ class Daemon:
                 task.cancel()
 
     def _status(self) -> str:
-        where = "systemd's socket" if os.environ.get("LISTEN_FDS") else self._config.socket
+        where = ", ".join(listener.name for listener in self._listeners)
         return f"STATUS=serving {self._medium.path} at {where}"
 
     # --- while it lives ---

@@ -34,6 +34,8 @@ class Listener:
 
     def __init__(self, hub: Hub, listening: socket.socket, roles: Roles, made: "Made | None" = None) -> None:
         self.roles = roles
+        self.name: Final = str(listening.getsockname())
+        """Its path."""
         self._hub = hub
         self._listening = listening
         self._made = made
