@@ -13,8 +13,8 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
-from typing import Final, NoReturn
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, NoReturn
 
 import uvloop
 
@@ -159,7 +159,7 @@ class Daemon:
             pid=os.getpid(),
         )
         async with asyncio.TaskGroup() as tasks:
-            tending = [tasks.create_task(work()) for work in store.loops]
+            tending = [tasks.create_task(self._kept_up(work)) for work in store.loops]
             tending.append(tasks.create_task(self._feed_watchdog(store)))
             tending.append(tasks.create_task(self._notice_loneliness(hub)))
             await self._told_to_stop.wait()
@@ -176,6 +176,15 @@ class Daemon:
         return f"STATUS=serving {self._medium.path} at {where}"
 
     # --- while it lives ---
+
+    async def _kept_up(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """A loop that meets a bug begins again after a while; meanwhile everybody is served."""
+        while True:
+            try:
+                await work()
+            except Exception:
+                LOG.exception("a loop met a bug and begins again", after_seconds=limits.loop_pause_seconds)
+            await self._clock.sleep(limits.loop_pause_seconds)
 
     async def _feed_watchdog(self, store: Assembled) -> None:
         """A word to the manager each time that the loop came round and the committer did too; else it restarts us."""

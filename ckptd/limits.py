@@ -39,6 +39,9 @@ switch_interval_seconds: Final = 0.0005
 stop_seconds_max: Final = 10.0
 """What is in flight when the daemon is told to stop has so long to end."""
 
+loop_pause_seconds: Final = 10.0
+"""After a bug in a periodic loop, how long before it begins again."""
+
 vanished_poll_seconds: Final = 2.0
 """How often a private daemon looks whether its store is still there, and whether it has clients."""
 

@@ -108,6 +108,10 @@ class RunningDaemon:
         wait_until(lambda: self.process.poll() is not None or self.answers(), SECONDS)
         assert self.process.poll() is None, self.said()
 
+    def wait_answer(self) -> None:
+        """As `wait_ready`, of whichever daemon serves this socket."""
+        wait_until(self.answers, SECONDS)
+
     def answers(self) -> bool:
         try:
             PlainClient(self.socket_path).close()
