@@ -55,7 +55,10 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class ProgressNow:
-    """Where a process stands, whole: what the row gets. `speed` is `cadence`'s packed memory of recent speed."""
+    """Where a process stands, whole: what the row gets. `speed` is `cadence`'s packed memory of recent speed.
+
+    Of `done` and `failed` the row keeps its own count: a change with a `Rewind` sets them, journal appends raise them.
+    """
 
     total: int | None
     completed: int
@@ -147,7 +150,9 @@ class JournalRecord:
 
 @dataclass(frozen=True, slots=True)
 class JournalAppend:
-    """Records from `position` on, in order. Answer: (position after the last,).
+    """Records from `position` on, in order. Answer: (position after the last, items done, items failed).
+
+    The counts are kept by the transaction, so that a repetition isn't counted twice.
 
     `clears` are items that were under suspicion and are no longer: they have an end.
     """

@@ -4,10 +4,12 @@ A batch of records and the progress that they mean are one change. Positions are
 never waits for a save.
 """
 
+from typing import cast
+
 from ckptclient.errors import Conflict, UnknownProcess
 from ckptclient.wire import params
 from ckptd.core.attempts import Announced
-from ckptd.core.change import Change, Guard, JournalAppend, JournalRecord
+from ckptd.core.change import Answer, Change, Guard, JournalAppend, JournalRecord
 from ckptd.core.ids import ProcessKey, RequestId
 from ckptd.core.journal import FAILED, SequenceMark, bitmaps, changed, key_digest
 from ckptd.core.process_table import Mode
@@ -39,8 +41,6 @@ class Journal:
         take_progress(entry, p.progress, token.member, now)
         records = tuple(_record(one) for one in p.records)
         position, entry.next_position = entry.next_position, entry.next_position + len(records)
-        failed = sum(one.kind == FAILED for one in records)
-        entry.recorded(len(records) - failed, failed)
         if caller.holder is not None:
             entry.announced.pop(worker_of(caller.holder), None)
         clears = tuple(one.item for one in records if one.item in entry.suspected) if entry.suspected else ()
@@ -55,8 +55,13 @@ class Journal:
             journal=JournalAppend(position, records, clears),
             progress=entry.progress(),
         )
-        end = await context.backend.submit(change, lambda answer: answer[0], landed=entry.landed)
-        return {"position": end, "due": context.tick(entry, context.clock.now())}
+
+        def recorded(answer: Answer) -> Map:
+            end, done, failed = cast("tuple[int, int, int]", answer)
+            entry.recorded(end, done, failed)
+            return {"position": end, "due": context.tick(entry, context.clock.now())}
+
+        return await context.backend.submit(change, recorded, landed=entry.landed)
 
     async def sequence(self, caller: Caller, p: params.Sequence) -> Map:
         """Which sequence the ordinals mean; `on_change` was judged by the client's registration."""

@@ -8,13 +8,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ckptclient.errors import UnknownProcess
+from ckptclient.errors import Conflict, UnknownProcess
 from ckptclient.wire import params
 from ckptd.core import attempts, lease
 from ckptd.core.attempts import Death
 from ckptd.core.change import Change, CheckpointRow, EventRow, Guard, ProcessRow, Suspicion
 from ckptd.core.ids import Holder, ProcessKey, RequestId, Token
-from ckptd.core.process_table import ENDS, Act, State, after
+from ckptd.core.process_table import ENDS, Act, Mode, State, after
 from ckptd.service import views
 from ckptd.service.caller import Caller
 from ckptd.service.context import Context
@@ -78,6 +78,11 @@ class Processes:
     async def member(self, caller: Caller, p: params.Member) -> Map:
         """A token for another OS process to work under the same epoch."""
         entry, token = await self._context.entry(caller, p.token)
+        if entry.mode is Mode.STATEFUL:
+            raise Conflict(
+                f"process {entry.process_id} is stateful, and members do independent items only",
+                hint="keep results in the journal and no state, or work in one OS process",
+            )
         change = Change(
             self._context.clock.now(),
             caller.uid,

@@ -102,23 +102,23 @@ class Saving:
         """Make a checkpoint; the reply comes when it is on disk."""
         if p.token is not None and p.upload is None and not p.depends and p.expected_head is None:
             found = self._context.admitted(caller, p.token)
-            if found is not None and found[0].ingesting is None:
+            if found is not None:
                 entry, token = found
                 asked = self._admit(caller, p, entry, Guard(entry.key, token.epoch, token.member))
-                if self._is_inline(asked):
+                if entry.queue is None and self._is_inline(asked):
                     return self._submit(asked, *_inline(asked))
-                return asyncio.ensure_future(self._prepared(asked, None))  # noqa: TID251 - dispatch owns what it is given
-        return asyncio.ensure_future(self._found_out(caller, p))  # noqa: TID251 - dispatch owns what it is given
+                return asyncio.ensure_future(self._in_turn(asked, _Turn(entry)))  # noqa: TID251 - dispatch owns it
+        return asyncio.ensure_future(self._found_out(caller, p))  # noqa: TID251 - dispatch owns it
 
     async def _found_out(self, caller: Caller, p: params.Save) -> Map:
-        """A save that needs to look something up first, or waits behind another."""
+        """A save that needs to look something up first."""
         depends = tuple([(await self._browsing.find(caller, name)).key for name in p.depends])
         if p.token is None:
             return await self._ownerless(caller, p, depends)
         entry, token = await self._context.entry(caller, p.token)
         head = (await self._browsing.find(caller, p.expected_head)).key if p.expected_head else None
         asked = self._admit(caller, p, entry, Guard(entry.key, token.epoch, token.member, head))
-        return await self._in_order(replace(asked, depends=depends))
+        return await self._in_turn(replace(asked, depends=depends), _Turn(entry))
 
     async def _ownerless(self, caller: Caller, p: params.Save, depends: tuple[CheckpointKey, ...]) -> Map:
         """A checkpoint of a process that nobody holds, or that this session does."""
@@ -130,7 +130,7 @@ class Saving:
             entry = (context.table.get(row.key) or context.table.take_in(row, context.clock.now())) if row else None
             guard = self._outsider(caller, row, entry)
             asked = replace(self._admit(caller, p, entry, guard), depends=depends)
-            return await self._in_order(asked)
+            return await self._in_turn(asked, _Turn(entry))
 
     def _outsider(self, caller: Caller, row: ProcessRow | None, entry: Entry | None) -> Guard | None:
         if row is None or entry is None:
@@ -186,39 +186,25 @@ class Saving:
         size = sum(len(part.data) for part in asked.p.parts) + len(asked.progress_part or b"")
         return asked.p.upload is None and size <= self._context.config().store.inline_bytes_max
 
-    async def _in_order(self, asked: _Asked) -> Map:
-        """Wait behind what is being ingested for the same process, then go on."""
-        before = asked.entry.ingesting if asked.entry is not None else None
-        if self._is_inline(asked):
-            if before is not None:
-                await asyncio.shield(before)
-            return await self._submit(asked, *_inline(asked))
-        return await self._prepared(asked, before)
-
-    async def _prepared(self, asked: _Asked, before: "asyncio.Future[None] | None") -> Map:
-        """Ingest in threads; then, in its turn, to the committer."""
-        entry = asked.entry
-        passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if entry is not None:
-            entry.ingesting = passed
-            entry.in_flight += 1
+    async def _in_turn(self, asked: _Asked, turn: "_Turn") -> Map:
+        """Ingest what isn't inline, in threads; then, when those before it have gone, to the committer."""
         upload = self._uploads.take(asked.caller, asked.p.upload) if asked.p.upload is not None else None
         try:
-            parts = _parts(asked, upload)
-            if upload is None:
-                self._space.admit(sum(part.source.size_bytes for part in parts))
-            payload = await asyncio.to_thread(self._prepare, asked, parts)
-            if before is not None:
-                await asyncio.shield(before)
-            return await self._submit(asked, payload.parts, None, payload)
+            if self._is_inline(asked):
+                await turn.comes()
+                saved = self._submit(asked, *_inline(asked))
+            else:
+                parts = _parts(asked, upload)
+                if upload is None:
+                    self._space.admit(sum(part.source.size_bytes for part in parts))
+                payload = await asyncio.to_thread(self._prepare, asked, parts)
+                await turn.comes()
+                saved = self._submit(asked, payload.parts, None, payload)
         finally:
             if upload is not None:
                 upload.close()
-            passed.set_result(None)
-            if entry is not None:
-                entry.landed()
-                if entry.ingesting is passed:
-                    entry.ingesting = None
+            turn.leave()
+        return await saved
 
     def _prepare(self, asked: _Asked, parts: Sequence[Part]) -> Prepared:
         try:
@@ -280,6 +266,38 @@ class Saving:
             "level": "disk",
             "due": due,
         }
+
+
+class _Turn:
+    """A save's place behind those of its process that were admitted before; taken at admission, left at submission."""
+
+    def __init__(self, entry: Entry | None) -> None:
+        self._entry = entry
+        self._mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._before: asyncio.Future[None] | None = None
+        if entry is not None:
+            self._before, entry.queue = entry.queue, self._mine
+            entry.in_flight += 1
+
+    async def comes(self) -> None:
+        """Wait until all before have left."""
+        if self._before is not None:
+            await asyncio.shield(self._before)
+
+    def leave(self) -> None:
+        """Let the next one go; a save that failed before its turn came leaves when those before it have."""
+        if self._before is not None and not self._before.done():
+            self._before.add_done_callback(lambda _: self._go())
+        else:
+            self._go()
+
+    def _go(self) -> None:
+        self._mine.set_result(None)
+        entry = self._entry
+        if entry is not None:
+            entry.landed()
+            if entry.queue is self._mine:
+                entry.queue = None
 
 
 def _inline(asked: _Asked) -> tuple[Sequence[ManifestPart], bytes]:

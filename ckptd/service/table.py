@@ -63,6 +63,8 @@ class Entry:
     announced: dict[Worker, Announced] = field(default_factory=dict)
     suspected: frozenset[bytes] = frozenset()
     """Items that were in hand at deaths; whatever becomes of one clears it."""
+    counted_position: int = 0
+    """Up to where `done` and `failed` count."""
     redo: int = 0
     """Records that a rewind set aside and that were not made up for: doing them again is not getting further."""
     got_further: bool = False
@@ -76,8 +78,8 @@ class Entry:
     """A claim is under way: nothing is admitted under this epoch any more."""
     in_flight: int = 0
     drained: list["asyncio.Future[None]"] = field(default_factory=list)
-    ingesting: "asyncio.Future[None] | None" = None
-    """The newest save whose payload is still on its way to the committer: later saves wait behind it."""
+    queue: "asyncio.Future[None] | None" = None
+    """Done when the newest save that had to wait has gone to the committer; later ones queue behind it."""
 
     def progress(self) -> ProgressNow:
         """What the row gets with the next change."""
@@ -106,11 +108,13 @@ class Entry:
         self.last_checkpoint_completed = self.completed
         self.redo = redo
 
-    def recorded(self, done: int, failed: int) -> None:
-        """So many items were recorded; beyond what a rewind left to do again, the process got further."""
-        self.done += done
-        self.failed += failed
-        self.redo -= done + failed
+    def recorded(self, position: int, done: int, failed: int) -> None:
+        """Records up to a position are on disk; beyond what a rewind left to do again, the process got further."""
+        if position <= self.counted_position:
+            return  # the answer of a repetition: it was counted
+        self.counted_position = position
+        self.redo -= done + failed - self.done - self.failed
+        self.done, self.failed = done, failed
         if self.redo < 0:
             self.redo = 0
             self.got_further = True

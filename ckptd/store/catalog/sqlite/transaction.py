@@ -15,6 +15,7 @@ import msgpack
 from ckptclient.errors import CkptdError, Conflict, Fenced, Held, NotFound
 from ckptd.core.change import Answer, Change, CheckpointType, Claim, NewCheckpoint, Place, ProgressNow
 from ckptd.core.ids import CheckpointKey, ProcessKey, RequestId
+from ckptd.core.journal import DONE, FAILED
 from ckptd.core.process_table import Act, Mode, State, after
 from ckptd.store.catalog.interface import Outcome
 from ckptd.store.catalog.sqlite import answers as kept_answers
@@ -114,7 +115,9 @@ class Transaction:
             process = self._claim(claim, process, change.at)
             answer = (process.key, process.epoch)
         if process is not None:
-            answer = self._write_process(change, process) or answer
+            written = self._write_process(change, process)
+            # Who claims is told its epoch, whatever else the claim brings; a checkpoint answers for itself.
+            answer = answer if claim is not None and change.checkpoint is None else written
         if change.to_trash or change.from_trash or change.pins or change.unpins:
             answer = (self._move(change),)
         for event in change.events:
@@ -282,12 +285,12 @@ class Transaction:
 
     def _progress(self, process: Process, now: ProgressNow) -> None:
         process.total, process.completed, process.step, process.batch = now.total, now.completed, now.step, now.batch
-        process.metadata, process.done, process.failed, process.speed = now.metadata, now.done, now.failed, now.speed
-        process.progress_at = now.at
+        process.metadata, process.speed, process.progress_at = now.metadata, now.speed, now.at
 
     def _append(self, change: Change, process: Process) -> Answer:
         journal, guard = change.journal, change.guard
-        assert journal is not None and guard is not None
+        assert journal is not None
+        member = guard.member if guard is not None else None
         rows: list[tuple[object, ...]] = []
         keyed: list[tuple[object, ...]] = []
         position = journal.position
@@ -297,7 +300,7 @@ class Transaction:
                     process.key,
                     position,
                     process.epoch,
-                    guard.member,
+                    member,
                     record.kind,
                     record.ordinal,
                     record.item,
@@ -308,6 +311,8 @@ class Transaction:
             if record.digest is not None:
                 keyed.append((process.key, record.digest, position, record.kind))
             position += 1
+            process.done += record.kind == DONE
+            process.failed += record.kind == FAILED
         self._connection.executemany(
             "INSERT INTO journal(process,pos,epoch,member,kind,ordinal,item,result,at) VALUES(?,?,?,?,?,?,?,?,?)", rows
         )
@@ -319,7 +324,7 @@ class Transaction:
         process.next_pos = max(process.next_pos, position)
         if rows:
             process.deaths = 0
-        return (position,)
+        return (position, process.done, process.failed)
 
     def _rewind(self, change: Change, process: Process) -> None:
         back = change.rewind
@@ -330,6 +335,8 @@ class Transaction:
             (process.key, back.after_position, back.upto_position, back.after_seq, back.upto_seq, process.epoch),
         )
         process.head = back.checkpoint
+        assert change.progress is not None, "a rewind goes back to a progress"
+        process.done, process.failed = change.progress.done, change.progress.failed
 
     def _save(self, new: NewCheckpoint, process: Process) -> Answer:
         seq = new.seq
