@@ -3,8 +3,6 @@
 import json
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgpack
@@ -34,27 +32,6 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if installed.returncode:
         pytest.skip(f"npm can't get @msgpack/msgpack: {installed.stderr.strip().splitlines()[-1:]}")
     return folder / "scenario.js"
-
-
-@pytest.fixture(scope="module")
-def socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The socket of a real daemon."""
-    folder = tmp_path_factory.mktemp("daemon")
-    path = folder / "ckptd.sock"
-    with (folder / "log").open("wb") as log:
-        daemon = subprocess.Popen(
-            [sys.executable, "-m", "ckptd", "--private", "--store", str(folder / "store"), "--socket", str(path)],
-            stdout=log,
-            stderr=log,
-            cwd=Path(__file__).parents[2],
-        )
-    try:
-        wait_until(lambda: path.exists() or daemon.poll() is not None, SECONDS)
-        assert daemon.poll() is None, (folder / "log").read_text()
-        yield path
-    finally:
-        daemon.terminate()
-        assert daemon.wait(SECONDS) == 0, (folder / "log").read_text()
 
 
 def start(program: Path, *arguments: object) -> "subprocess.Popen[str]":
