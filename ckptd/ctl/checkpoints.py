@@ -1,7 +1,6 @@
 """Verbs that look at checkpoints and decide what is kept: `ls`, `show`, `expire`, `pin`, `unpin`."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 from ckptclient import calls, results
 from ckptclient.calls import Call
@@ -11,9 +10,6 @@ from ckptd.ctl import documents, moments, naming, processes, shown
 from ckptd.ctl.answer import Answer, Column, Facts, Mark, Table, done
 from ckptd.ctl.session import Session, paged
 from ckptd.ctl.shown import View
-
-In = TypeVar("In")
-Out = TypeVar("Out")
 
 _MARKS = {"active": "good", "completed": "", "failed": "bad", "expired": "dim", "archived": "dim"}
 
@@ -31,7 +27,7 @@ def _kept(info: results.CheckpointInfo, view: View) -> str:
 
 
 COLUMNS: Sequence[Column[results.CheckpointInfo]] = (
-    Column("checkpoint", _name, lambda c: (c.process_id, c.seq), 0, width_min=14),
+    Column("checkpoint", _name, lambda c: (c.process_id, c.seq), 0, width_min=40),
     Column("user", lambda c, _: c.user, lambda c: c.user, 7),
     Column("type", lambda c, _: c.type, lambda c: c.type, 4, width_min=12),
     Column("status", lambda c, _: c.status, lambda c: c.status, 2, width_min=9, mark=_mark),
@@ -136,7 +132,7 @@ PART_COLUMNS: Sequence[Column[results.PartInfo]] = (
 
 def expire(session: Session, *, ids: tuple[str, ...], dry_run: bool, yes: bool) -> Answer:
     """Put checkpoints into the trash."""
-    found = _each(ids, lambda named: naming.checkpoint(session, named))
+    found = [naming.checkpoint(session, named) for named in ids]
     size_bytes = sum(info.size_bytes for info in found)
     what = f"{shown.counted(len(found), 'checkpoint')} ({shown.size(size_bytes)})"
     document: documents.Document = {
@@ -146,7 +142,7 @@ def expire(session: Session, *, ids: tuple[str, ...], dry_run: bool, yes: bool) 
         lines = [f"would expire {_line(info)}" for info in found]
         return Answer(document, done("\n".join([*lines, f"would expire {what} in all"])).blocks)
     session.confirm(f"expire {what}: {', '.join(f'{info.process_id}@{info.seq}' for info in found)}?", yes)
-    _each(found, lambda info: session.call(calls.delete(naming.qualified(session, info))))
+    _each(found, calls.delete, session)
     return Answer(document, done(f"expired {what}: in the trash until the cleanup empties it").blocks)
 
 
@@ -165,33 +161,27 @@ def unpin(session: Session, *, ids: tuple[str, ...]) -> Answer:
 
 
 def _pins(session: Session, ids: tuple[str, ...], act: Callable[[str], Call[bool]], word: str) -> Answer:
-    found = _each(ids, lambda named: naming.checkpoint(session, named))
-    _each(found, lambda info: session.call(act(naming.qualified(session, info))))
+    found = [naming.checkpoint(session, named) for named in ids]
+    _each(found, act, session)
     names = [info.checkpoint_id for info in found]
     return done(f"{word} {', '.join(names)}", checkpoint_ids=names, pinned=word == "pinned")
 
 
-def _each(items: Sequence[In], act: Callable[[In], Out]) -> list[Out]:
-    """Do it with each; where some fail and others don't, PARTIAL says which."""
-    outcomes: list[Out] = []
-    failures: list[tuple[In, CkptdError]] = []
-    for item in items:
+def _each(found: Sequence[results.CheckpointContent], act: Callable[[str], Call[bool]], session: Session) -> None:
+    """Do it to each, all of which are there; where some fail and others don't, PARTIAL says which."""
+    failed: list[dict[str, str]] = []
+    errors: list[CkptdError] = []
+    for info in found:
         try:
-            outcomes.append(act(item))
+            session.call(act(naming.qualified(session, info)))
         except CkptdError as error:
-            failures.append((item, error))
-    if not failures:
-        return outcomes
-    first = failures[0][1]
-    if not outcomes:
-        raise first
-    raise Partial(
-        f"{len(failures)} of {len(items)} failed, the first so: {first.message}",
-        hint="what is not named in the details was done, and may be said again",
-        details={
-            "failed": [
-                {"id": str(getattr(item, "checkpoint_id", item)), "code": error.code, "message": error.message}
-                for item, error in failures
-            ]
-        },
-    )
+            errors.append(error)
+            failed.append({"id": info.checkpoint_id, "code": error.code, "message": error.message})
+    if errors and len(errors) == len(found):
+        raise errors[0]
+    if errors:
+        raise Partial(
+            f"{len(errors)} of {len(found)} failed",
+            hint="the others were done; saying it again is safe",
+            details={"failed": failed},
+        )

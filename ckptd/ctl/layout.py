@@ -6,6 +6,7 @@ Also what both ways of laying out share: which columns and rows of a table are w
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from unicodedata import combining, east_asian_width
 
 from ckptclient.errors import BadRequest
 from ckptd.ctl.answer import Block, Column, Facts, Lines, Table
@@ -90,12 +91,19 @@ def _facts(facts: Facts) -> str:
 def _table(found: Grid, header: bool) -> str:
     titles = [column.name.upper() for column in found.columns]
     lines = [titles, *found.cells] if header else list(found.cells)
-    widths = [max(len(line[index]) for line in lines) for index in range(len(titles))]
+    widths = [max(cells_of(line[index]) for line in lines) for index in range(len(titles))]
     return "".join(
         GAP.join(
-            text.rjust(width) if column.right else text.ljust(width)
+            " " * (width - cells_of(text)) + text if column.right else text + " " * (width - cells_of(text))
             for text, width, column in zip(line, widths, found.columns, strict=True)
         ).rstrip()
         + "\n"
         for line in lines
     )
+
+
+def cells_of(text: str) -> int:
+    """How many columns of a terminal a text takes: two for a wide character, none for one that combines."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(one) else 2 if east_asian_width(one) in "WF" else 1 for one in text)

@@ -15,6 +15,7 @@ import msgpack
 from ckptclient import calls, results
 from ckptclient.calls import UNNUMBERED
 from ckptclient.errors import BadRequest, CkptdError, Conflict, Damaged, NotFound
+from ckptclient.payload import DOCUMENT, Part, decode, decode_value
 from ckptclient.wire import limits, params
 from ckptd.ctl import documents, moments, naming, shown
 from ckptd.ctl.answer import Answer, Lines, Raw, done
@@ -22,6 +23,9 @@ from ckptd.ctl.session import Answered, Session
 
 PIECES_AHEAD = 8
 """Pieces asked for, or sent, before the first is answered: a frame is a megabyte, and a round trip costs more."""
+
+DECODED_BYTES_MAX = 64 << 20
+"""Largest value that is printed: beyond it nobody reads it."""
 
 FILE_FORM: bytes = msgpack.packb({"kind": "file"})
 """The form of a part that was a file: bytes without more to say of them."""
@@ -63,8 +67,7 @@ def cat(session: Session, *, id: str, part: str, decode: bool) -> Answer:
     found = info.parts[index]
     document: documents.Document = {"checkpoint_id": info.checkpoint_id, "part": documents.part(found)}
     if decode or session.common.json:
-        data = b"".join(pieces(session, info, index))
-        document["value"] = documents.value(data) if _is_value(found) else documents.jsonable(data)
+        document["value"] = documents.jsonable(_value(session, info, index))
         return Answer(document, (Lines(documents.pretty(document["value"])),))
     if session.world.width() is not None and not _is_text(found):
         raise BadRequest(
@@ -79,9 +82,24 @@ def _form(part: results.PartInfo) -> documents.Document:
     return form if isinstance(form, dict) else {}
 
 
-def _is_value(part: results.PartInfo) -> bool:
-    form = _form(part)
-    return form.get("kind") in ("document", "progress") and form.get("encoding", "msgpack") == "msgpack"
+def _value(session: Session, info: results.CheckpointContent, index: int) -> object:
+    """What a part holds; the document of a state draws in the buffers that lie beside it."""
+    part = info.parts[index]
+    size_bytes = info.size_bytes if part.name == DOCUMENT else part.size_bytes
+    if size_bytes > DECODED_BYTES_MAX:
+        raise BadRequest(
+            f"{shown.size(size_bytes)} are too much to decode here",
+            hint=f"ckptctl restore {info.process_id}@{info.seq} DIR writes them to files",
+        )
+
+    def load(name: str) -> Part:
+        found = _index(info, name)
+        return Part(name, _form(info.parts[found]), b"".join(pieces(session, info, found)))
+
+    if part.name == DOCUMENT:
+        return decode({}, loader=load)
+    data = load(part.name).data
+    return decode_value(data) if _form(part).get("kind") == "progress" else data
 
 
 def _is_text(part: results.PartInfo) -> bool:
@@ -185,11 +203,11 @@ def put(
 
 def _size(path: Path) -> int:
     try:
-        if not path.is_file():
-            raise BadRequest(f"{path} is no file", hint="name files; a directory can be put as an archive of it")
+        if path.is_dir():
+            raise BadRequest(f"{path} is a directory", hint="name files; a directory can be put as an archive of it")
         return path.stat().st_size
     except OSError as error:
-        raise BadRequest(f"{path} can't be read: {error.strerror}") from error
+        raise BadRequest(f"{path} can't be read: {error.strerror}", hint="name files that you may read") from error
 
 
 def _save(

@@ -5,7 +5,7 @@ Whether colour is wanted: `--color`, then `NO_COLOR` (no-color.org) and `TERM=du
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TextIO
 
@@ -128,11 +128,12 @@ def print_error(error: CkptdError, *, as_json: bool, stream: TextIO, colour: boo
 
 
 def error_lines(error: CkptdError) -> list[str]:
-    """The lines of an error; those of a configuration name every problem."""
+    """The lines of an error: three, and one more for each of several things that are wrong."""
     lines = [f"error: {clean(error.message)} [{error.code}]"]
-    problems = error.details.get("problems")
-    if isinstance(problems, list):
-        lines += [f"  {_problem(one)}" for one in problems if isinstance(one, dict)]
+    for name, line in _SEVERAL.items():
+        several = error.details.get(name)
+        if isinstance(several, list):
+            lines += [f"  {clean(line(one))}" for one in several if isinstance(one, dict)]
     if error.hint:
         lines.append(f"  {clean(error.hint)}")
     return [*lines, f"  more: ckptctl explain {error.code}"]
@@ -142,4 +143,12 @@ def _problem(one: Mapping[str, object]) -> str:
     said = f"{one.get('key')} = {one.get('value')}" if one.get("value") else f"{one.get('key')}"
     accepted = f"; accepted: {one['accepted']}" if one.get("accepted") else ""
     hint = f"; {one['hint']}" if one.get("hint") else ""
-    return clean(f"{said} ({one.get('source')}){accepted}{hint}")
+    return f"{said} ({one.get('source')}){accepted}{hint}"
+
+
+_SEVERAL: Final[Mapping[str, Callable[[Mapping[str, object]], str]]] = {
+    "problems": _problem,
+    "failed": lambda one: f"{one.get('id')}: {one.get('message')} [{one.get('code')}]",
+    "damaged": lambda one: f"part {one.get('part')}: {one.get('message')}",
+}
+"""Details that have a line of their own each, and how it reads."""

@@ -54,7 +54,7 @@ def columns(now: int) -> Sequence[Column[results.ProcessInfo]]:
 
     return (
         Column("process", lambda p, _: f"{_SIGNS.get(p.state, ' ')} {p.process_id}", lambda p: p.process_id, 0,
-            width_min=14, mark=_mark),
+            width_min=40, mark=_mark),
         Column("user", lambda p, _: p.user, lambda p: p.user, 6),
         Column("state", lambda p, _: p.state, lambda p: _URGENCY.get(p.state, 9), 0, width_min=11, mark=_mark),
         Column("progress", _progress, lambda p: p.progress.percent, 1, width_min=18),

@@ -209,7 +209,7 @@ def user_name(uid: int) -> str:
         return str(uid)
 
 
-def paged(read: Callable[[Any, int], tuple[tuple[T, ...], Any]], limit: int, page: int = 500) -> Iterator[T]:
+def paged(read: Callable[[Any, int], tuple[tuple[T, ...], Any]], limit: int, page: int = 200) -> Iterator[T]:
     """Items page by page, `limit` of them (0: all); `read` takes (where to go on, how many), None at first."""
     where: Any = None
     left = limit

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _STATES_NOW = ("running", "interrupted", "paused", "failed")
+ROWS_MAX = 12
+"""Of processes on the screen; those behind them have less to lose."""
+
 _WARN_SHARE = 0.9
 """Of its limit, from which on a store is nearly full."""
 
@@ -33,12 +36,13 @@ def status(session: Session) -> Answer:
         "process_counts": counts,
         "at_risk_worst": None if worst is None else {"process_id": worst[1].process_id, "user": worst[1].user, "seconds": worst[0]},
         "warnings": _warnings(store),
-        "processes": [documents.process(info, view.now) for info in ordered],
+        "running": [documents.process(info, view.now) for info in ordered if info.state == "running"],
     }  # fmt: skip
     blocks: list[Block] = [Facts(_facts(store, counts, worst, view))]
     if ordered:
-        blocks.append(Table(processes.columns(view.now), ordered))
-    return Answer(document, blocks)
+        blocks.append(Table(processes.columns(view.now), ordered[:ROWS_MAX]))
+    more = len(ordered) - ROWS_MAX
+    return Answer(document, blocks, (f"{more} more: ckptctl ps",) if more > 0 else ())
 
 
 def _facts(

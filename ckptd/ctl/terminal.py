@@ -5,6 +5,7 @@ What doesn't fit is dropped by whole columns, in the order of their ranks, befor
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.cells import cell_len
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ckptd.ctl.answer import Block, Column, Facts, Lines, Table
+from ckptd.ctl.answer import Block, Facts, Lines, Table
 from ckptd.ctl.layout import GAP, Grid, Look, grid, plain
 from ckptd.ctl.shown import clean
 
@@ -23,7 +24,7 @@ _UNBOUNDED = 10_000
 
 def rich(blocks: Sequence[Block], look: Look) -> str:
     """All blocks but raw ones, a blank line between them."""
-    console = _console(look.width, look.colour)
+    console = _console(None if look.wide else look.width, look.colour)
     first = True
     for block in blocks:
         if not isinstance(block, Table | Facts | Lines):
@@ -67,7 +68,7 @@ def _draw(console: Console, block: Table[Any] | Facts | Lines, look: Look) -> No
         _facts(console, block)
     elif isinstance(block, Table) and block.rows:
         found = grid(block, look)
-        console.print(_table(found if look.wide else narrowed(found, look.width), look))
+        console.print(_table(fitted(found, None if look.wide else look.width), look))
     else:
         console.file.write(plain([block], look))
 
@@ -83,45 +84,59 @@ def _facts(console: Console, facts: Facts) -> None:
     console.print(table)
 
 
-def narrowed(found: Grid, width: int | None) -> Grid:
-    """The grid without the columns that find no room even when every cell is cut as far as it may be."""
-    if width is None:
-        return found
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A grid and the width of each of its columns."""
+
+    grid: Grid
+    widths: Sequence[int]
+
+
+def fitted(found: Grid, width: int | None) -> Fitted:
+    """Without the columns that find no room when every cell is cut as far as it may be; what is left is cut evenly.
+
+    rich itself would cut whatever stands last.
+    """
+    natural = [
+        max(len(column.name), *(cell_len(cells[index]) for cells in found.cells))
+        for index, column in enumerate(found.columns)
+    ]
+    least = [max(len(column.name), min(natural[index], column.width_min)) for index, column in enumerate(found.columns)]
     kept = list(range(len(found.columns)))
-    while _least(found, kept) > width:
+    if width is None:
+        return Fitted(found, natural)
+    while _together(least, kept) > width:
         droppable = [index for index in kept if found.columns[index].rank]
         if not droppable:
             break
         kept.remove(max(droppable, key=lambda index: found.columns[index].rank))
-    return Grid(
-        [found.columns[index] for index in kept],
-        [[cells[index] for index in kept] for cells in found.cells],
-        [[marks[index] for index in kept] for marks in found.marks],
+    widths = list(natural)
+    for _ in range(max(0, _together(natural, kept) - width)):
+        longest = max(kept, key=lambda index: widths[index] - least[index])
+        widths[longest] = max(1, widths[longest] - 1)
+    return Fitted(
+        Grid(
+            [found.columns[index] for index in kept],
+            [[cells[index] for index in kept] for cells in found.cells],
+            [[marks[index] for index in kept] for marks in found.marks],
+        ),
+        [widths[index] for index in kept],
     )
 
 
-def _least(found: Grid, kept: Sequence[int]) -> int:
-    widths = [_width_least(found.columns[index], [cells[index] for cells in found.cells]) for index in kept]
-    return sum(widths) + len(GAP) * (len(widths) - 1)
+def _together(widths: Sequence[int], kept: Sequence[int]) -> int:
+    return sum(widths[index] for index in kept) + len(GAP) * (len(kept) - 1)
 
 
-def _width_least(column: Column[Any], cells: Sequence[str]) -> int:
-    widest = max(map(cell_len, cells), default=0)
-    return max(len(column.name), min(widest, column.width_min))
-
-
-def _table(found: Grid, look: Look) -> RichTable:
+def _table(found: Fitted, look: Look) -> RichTable:
     table = RichTable(
         box=None, padding=(0, len(GAP), 0, 0), pad_edge=False, show_header=look.header, header_style="bold"
     )
-    for index, column in enumerate(found.columns):
+    for column, width in zip(found.grid.columns, found.widths, strict=True):
+        title = Text(column.name.upper())
         table.add_column(
-            Text(column.name.upper()),
-            justify="right" if column.right else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=_width_least(column, [cells[index] for cells in found.cells]),
+            title, justify="right" if column.right else "left", no_wrap=True, overflow="ellipsis", width=width
         )
-    for cells, marks in zip(found.cells, found.marks, strict=True):
+    for cells, marks in zip(found.grid.cells, found.grid.marks, strict=True):
         table.add_row(*(Text(cell, style=STYLES[mark]) for cell, mark in zip(cells, marks, strict=True)))
     return table
