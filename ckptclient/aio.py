@@ -146,9 +146,10 @@ class AsyncClient(Session):
                 await self._drive(lambda: flight.done, deadline, lambda: self._late(flight, seconds))
             except Unreachable as error:
                 raise flight.cut_off(error) from error
+            if not flight.refused_for_a_moment or self._on_unavailable == "raise":
+                return flight.answer()
             pause = self._pause(flight.tries)
-            late = clock.monotonic() + pause > deadline
-            if not flight.refused_for_a_moment or self._on_unavailable == "raise" or late:
+            if clock.monotonic() + pause > deadline:
                 return flight.answer()
             await self._turn(lambda: self._closed, pause)
             if self._closed:

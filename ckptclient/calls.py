@@ -7,7 +7,7 @@ one place only, so that whatever is sent again is sent under the same one. Not f
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
 from ckptclient import results
@@ -42,7 +42,8 @@ class Call(Generic[T_co]):
 
     def bind(self, number: int) -> "Call[T_co]":
         """The same call under a request number: the first submission's, also for whoever repeats it by hand."""
-        return replace(self, number=number)
+        # Written out: `dataclasses.replace` takes three times as long, on every mutation's way.
+        return Call(self.method, self.params, self.read, self.mutates, self.timeout_seconds, self.connection, number)
 
     def packed(self) -> dict[str, object]:
         """The parameters as they cross."""

@@ -5,8 +5,9 @@ doesn't know is ignored, one that may be nil may be missing, anything else that 
 `ProtocolError`. Times are microseconds since 1970, UTC. Not for: what the application is given; that is the handle's.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import Field, FrozenInstanceError, dataclass, fields
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Self, TypeVar, Union, cast, dataclass_transform, get_args, get_origin, get_type_hints
 
@@ -80,7 +81,7 @@ class Answer:
 
 def only(name: str, kind: type[T]) -> Callable[[object], T]:
     """A reader for a reply of which one key is wanted."""
-    _, read = _reader(kind)
+    _, read = _reader(cast("Hashable", kind))
 
     def take(raw: object) -> T:
         try:
@@ -95,6 +96,7 @@ def nothing(_raw: object) -> None:
     """A reader for a reply that says only that it was done."""
 
 
+@cache
 def _reader(hint: object) -> tuple[bool, Read]:
     """Whether nil is accepted, and the function that checks and builds; it raises TypeError at anything else."""
     origin, arguments = get_origin(hint), get_args(hint)

@@ -89,7 +89,7 @@ def test_when_the_leader_leaves_another_leads(tmp_path: Path, how: str) -> None:
         leader = pool.submit(client.call, calls.fence("1"), 0.1 if how == "late" else 20)
         wait_until(lambda: "1" in asked)
         followers = [pool.submit(client.call, calls.fence(name)) for name in ("2", "3")]
-        wait_until(lambda: len(client._turns) == 2)
+        wait_until(lambda: len(client._turns) == 2 and asked.keys() == {"1", "2", "3"})
         if how == "answered":
             answer("1")
             assert leader.result(20) == 1
