@@ -70,6 +70,11 @@ def fatal(failed: StoreFailed) -> NoReturn:
     os._exit(EX_IOERR)
 
 
+def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log a lost exception; asyncio's own way shows the callback with its arguments, and so what a peer sent."""
+    LOG.error("the loop met a bug", what=context.get("message"), exc_info=context.get("exception"))
+
+
 class Daemon:
     """One daemon, from a store that is ours to its end."""
 
@@ -84,6 +89,7 @@ class Daemon:
     async def live(self) -> None:
         """From opening the store to its end."""
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_report)
         deaths = Deaths(loop, self._config.limits.connections_max)
         store = compose(lambda: self._config, self._clock, loop, workers=deaths, fatal=fatal, reload=self._reload)
         try:
@@ -96,7 +102,6 @@ class Daemon:
         finally:
             for listener in self._listeners:
                 listener.close()
-            deaths.close()
             store.close()
         LOG.info("stopped")
 
@@ -167,6 +172,8 @@ class Daemon:
             sd.notify("STOPPING=1", "STATUS=finishing what was begun")
             for listener in self._listeners:
                 listener.close()
+            # Who dies from here on is found dead by the next daemon.
+            hub.deaths.close()
             await hub.stop(limits.stop_seconds_max)
             for task in tending:
                 task.cancel()

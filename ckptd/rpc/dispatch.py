@@ -52,9 +52,9 @@ class Dispatch:
         return route.handler(caller, method.params.unpack(request.params))
 
 
-def answerable(error: BaseException, request: Request) -> CkptdError:
+def answerable(error: BaseException, method: str) -> CkptdError:
     """What the peer is told: an error made for it as it is, anything else as INTERNAL, without a word of it."""
     if isinstance(error, CkptdError):
         return error
-    LOG.error("a request met a bug", method=request.method, exc_info=error)
+    LOG.error("a request met a bug", method=method, exc_info=error)
     return Internal("the daemon met a bug of its own", hint="its log has the details under the request's id")

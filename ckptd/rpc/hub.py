@@ -9,7 +9,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from ckptclient.errors import Draining
 from ckptd.observe import log
@@ -19,10 +19,21 @@ from ckptd.rpc.dispatch import Dispatch
 from ckptd.rpc.limits import Bounds, Slots
 from ckptd.service.caller import Caller
 
-if TYPE_CHECKING:
-    from ckptd.rpc.session import Session
-
 LOG = log.get(__name__)
+
+
+class Member(Protocol):
+    """A session, as far as the hub knows one."""
+
+    @property
+    def number(self) -> int:
+        """The connection's, for the log."""
+
+    def turn(self) -> None:
+        """Do what there is to do now."""
+
+    def close(self, why: str) -> None:
+        """End, and give everything back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +76,14 @@ class Hub:
         self.slots: Final = Slots(bounds)
         self.numbers: Final = itertools.count(1)
         self.refusals = 0
-        self.sessions: Final[set[Session]] = set()
+        self.sessions: Final[set[Member]] = set()
         self.reads: Final[set[asyncio.Future[Any]]] = set()
         self.mutations: Final[set[asyncio.Future[Any]]] = set()
         """What is in hand: mutations end by themselves, whatever becomes of their connections; reads may be cancelled."""
-        self._due: list[Session] = []
+        self._due: list[Member] = []
         self._settled: asyncio.Future[None] | None = None
 
-    def touch(self, session: "Session") -> None:
+    def touch(self, session: Member) -> None:
         """Give the session a turn at the end of this one."""
         if not self._due:
             self.loop.call_soon(self._turn)

@@ -61,7 +61,7 @@ class Session:
         ended: Callable[[], object],
         refusal: CkptdError | None = None,
     ) -> None:
-        self.number: Final = next(hub.numbers)
+        self._number = next(hub.numbers)
         self.caller: Caller | None = None
         self._hub = hub
         self._sock = sock
@@ -89,6 +89,11 @@ class Session:
         self._timer = hub.loop.call_later(hub.bounds.hello_seconds, self.close, "no hello came")
         hub.sessions.add(self)
         hub.loop.add_reader(self._fd, self._readable)
+
+    @property
+    def number(self) -> int:
+        """The connection's number, which no other of this daemon's has."""
+        return self._number
 
     # --- feed ---
 
@@ -171,16 +176,16 @@ class Session:
             self._hello(request)
             return
         dispatch = self._hub.dispatch
-        named = log.request.set(f"{self.number}-{request.id}")
+        named = log.request.set(f"{self._number}-{request.id}")
         try:
             route = dispatch.route(request)
             answer = dispatch.call(route, caller, request)
             if type(answer) is dict:
-                self._reply(request, answer)
+                self._reply(request.id, request.method, answer)
             else:
                 self._own(request, share, route, answer)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered, and logged where it is a bug
-            self._refuse(request, error)
+            self._refuse(request.id, request.method, error)
         finally:
             log.request.reset(named)
 
@@ -199,14 +204,14 @@ class Session:
         self._hub.own(future, mutates=mutates)
         if not mutates:
             self._reads.add(future)
-        future.add_done_callback(partial(self._landed, request, share, route))
+        future.add_done_callback(partial(self._landed, request.id, share, route))
 
     def _resume(self) -> None:
         self._yielding = False
         if self._waiting:
             self.turn()
 
-    def _landed(self, request: Request, share: int, route: Route, future: "asyncio.Future[Any]") -> None:
+    def _landed(self, message_id: int, share: int, route: Route, future: "asyncio.Future[Any]") -> None:
         self._hub.done(future)
         self._reads.discard(future)
         self._in_hand -= 1
@@ -215,12 +220,12 @@ class Session:
         error = _failure(future, self._hub.dispatch.draining)
         if self._closed:
             if error is not None:
-                answerable(error, request)  # nobody is told any more, but a bug is logged
+                answerable(error, route.method.name)  # nobody is told any more, but a bug is logged
             return
         if error is None:
-            self._reply(request, future.result())
+            self._reply(message_id, route.method.name, future.result())
         else:
-            self._refuse(request, error)
+            self._refuse(message_id, route.method.name, error)
         self._hub.touch(self)
 
     def _hello(self, request: Request) -> None:
@@ -231,7 +236,7 @@ class Session:
             hello = Hello.unpack(request.params)
             version = negotiate(hello.versions)
         except CkptdError as error:
-            self._refuse(request, error)
+            self._refuse(request.id, request.method, error)
             return
         self._timer.cancel()
         boot = boot_id()
@@ -241,11 +246,12 @@ class Session:
             hub.deaths.connected(holder, peer.pidfd)
         elif peer.pidfd is not None:
             os.close(peer.pidfd)
-        self.caller = Caller(peer.uid, peer.gid, peer.pid, self._role, hello.session, holder, self.number)
+        self.caller = Caller(peer.uid, peer.gid, peer.pid, self._role, hello.session, holder, self._number)
         hub.ties.connected(self.caller)
-        LOG.debug("connected", connection=self.number, uid=peer.uid, pid=peer.pid, client=hello.client)
+        LOG.debug("connected", connection=self._number, uid=peer.uid, pid=peer.pid, client=hello.client)
         self._reply(
-            request,
+            request.id,
+            request.method,
             {
                 "version": version,
                 "server": hub.welcome.server,
@@ -259,20 +265,20 @@ class Session:
 
     # --- flush ---
 
-    def _reply(self, request: Request, result: object) -> None:
-        self._send(request, Reply(request.id, None, result))
+    def _reply(self, message_id: int, method: str, result: object) -> None:
+        self._send(method, Reply(message_id, None, result))
 
-    def _refuse(self, request: Request, error: BaseException) -> None:
-        self._send(request, Reply(request.id, error_to_wire(answerable(error, request)), None))
+    def _refuse(self, message_id: int, method: str, error: BaseException) -> None:
+        self._send(method, Reply(message_id, error_to_wire(answerable(error, method)), None))
 
-    def _send(self, request: Request, reply: Reply) -> None:
+    def _send(self, method: str, reply: Reply) -> None:
         try:
             frame = self._connection.send(reply)
         except BadRequest as error:
             # A handler answered more than a frame holds, or what can't be packed: a bug of ours.
-            LOG.error("a reply can't be sent", method=request.method, why=error)
+            LOG.error("a reply can't be sent", method=method, why=error)
             told = Internal("the daemon's answer fits no frame", hint="ask for less at a time")
-            frame = self._connection.send(Reply(request.id, error_to_wire(told), None))
+            frame = self._connection.send(Reply(reply.id, error_to_wire(told), None))
         self._out.append(frame)
         self._out_bytes += len(frame)
 
@@ -324,7 +330,7 @@ class Session:
         if self._closed:
             return
         self._closed = True
-        LOG.debug("disconnected", connection=self.number, uid=self._peer.uid, pid=self._peer.pid, why=why)
+        LOG.debug("disconnected", connection=self._number, uid=self._peer.uid, pid=self._peer.pid, why=why)
         hub = self._hub
         self._timer.cancel()
         hub.loop.remove_reader(self._fd)
