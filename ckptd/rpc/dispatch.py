@@ -22,8 +22,12 @@ class Dispatch:
         self.draining: Draining | None = None
         """What everything that is new is answered with, once the daemon has begun to stop."""
 
+    def find(self, request: Request) -> Route | None:
+        """The row of a request; None for a method that doesn't exist."""
+        return self._routes.get(request.method)
+
     def route(self, request: Request) -> Route:
-        """The row of a request; raises `BadRequest` for a method that doesn't exist."""
+        """The same; raises `BadRequest` for a method that doesn't exist."""
         route = self._routes.get(request.method)
         if route is None:
             raise BadRequest(
@@ -32,11 +36,6 @@ class Dispatch:
                 details={"method": request.method},
             )
         return route
-
-    def is_bulky(self, request: Request) -> bool:
-        """Whether the reply to a request may fill a frame."""
-        route = self._routes.get(request.method)
-        return route is not None and route.bulky
 
     def call(self, route: Route, caller: Caller, request: Request) -> Answer:
         """Check the role and the parameters and call the handler; raises what it or a check raises."""

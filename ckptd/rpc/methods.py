@@ -8,7 +8,8 @@ things a caller may touch is the services' to judge.
 
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from ckptclient.wire import params as p
 from ckptclient.wire.connection import HELLO
@@ -74,14 +75,16 @@ _STATUS = (
 _STATS = ("status_counts", "type_counts", "total_size_bytes", "storage_path")
 _WELCOME = ("version", "server", "lineage", "role", "uid", "limits", "pid")
 
+_PING = Method("ping", p.Nothing, ("now",), _WORKER, False, None)
+
 # fmt: off
 SURFACE: Final[tuple[Method, ...]] = (
     Method(HELLO, p.Hello, _WELCOME, _WORKER, False, None),
-    Method("ping", p.Nothing, ("now",), _WORKER, False, None),
+    _PING,
 
     Method("process.register", p.Register, _REGISTERED, _WORKER, True, lambda s: s.registration.register),
     Method("process.recover", p.Recover, _REGISTERED, _WORKER, True, lambda s: s.registration.recover),
-    Method("process.attach", p.Attach, ("epoch", "state", "due", "next_request"), _WORKER, False, lambda s: s.processes.attach),
+    Method("process.attach", p.Attach, ("epoch", "state", "due"), _WORKER, False, lambda s: s.processes.attach),
     Method("process.progress", p.Advance, _TICK, _WORKER, False, lambda s: s.processes.progress),
     Method("process.end", p.End, ("state",), _WORKER, True, lambda s: s.processes.end),
     Method("process.member", p.Member, ("token",), _WORKER, True, lambda s: s.processes.member),
@@ -122,16 +125,22 @@ SURFACE: Final[tuple[Method, ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A row with its handler found."""
+    """A row with its handler found, and what of both is asked for each request."""
 
     method: Method
     handler: Handler
     bulky: bool
+    later: bool
+    """Whether a call runs nothing yet: a coroutine takes its first step in the loop's next turn."""
+
+    @classmethod
+    def of(cls, method: Method, handler: Handler) -> Self:
+        """The route of a row to its handler."""
+        return cls(method, handler, method.bulky, iscoroutinefunction(handler))
 
 
 def methods(services: "Services", clock: Clock) -> Mapping[str, Route]:
     """The table by name, for these services. `hello` isn't in it: it makes the caller that a handler needs."""
-    rows = {row.name: row for row in SURFACE}
-    table = {row.name: Route(row, row.handler(services), row.bulky) for row in SURFACE if row.handler is not None}
-    table["ping"] = Route(rows["ping"], lambda caller, params: {"now": clock.now()}, bulky=False)
+    table = {row.name: Route.of(row, row.handler(services)) for row in SURFACE if row.handler is not None}
+    table[_PING.name] = Route.of(_PING, lambda caller, params: {"now": clock.now()})
     return table

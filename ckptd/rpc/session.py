@@ -79,7 +79,7 @@ class Session:
         self._bulky = 0
         self._in_hand_bytes = 0
         self._reads: set[asyncio.Future[Any]] = set()
-        self._yielding = False
+        self._yielding = 0
         # Out: whole frames, and the rest of one that the kernel didn't take.
         self._out: list[bytes] = []
         self._out_bytes = 0
@@ -142,17 +142,21 @@ class Session:
 
     def _may_begin(self) -> bool:
         """Whether the request that waits longest may begin. Where it may not, what is in hand or unread wakes us."""
-        if self._yielding:
-            return False
         if self._in_hand == 0 and not self._out:
             return True
         bounds = self._hub.bounds
-        return (
-            self._in_hand < bounds.requests_max
-            and self._in_hand_bytes < bounds.direction_bytes_max
-            and self._out_bytes < bounds.direction_bytes_max
-            and (self._bulky < bounds.bulk_max or not self._hub.dispatch.is_bulky(self._waiting[0][0]))
-        )
+        if (
+            self._in_hand >= bounds.requests_max
+            or self._in_hand_bytes >= bounds.direction_bytes_max
+            or self._out_bytes >= bounds.direction_bytes_max
+        ):
+            return False
+        if not self._yielding and not self._bulky:
+            return True
+        route = self._hub.dispatch.find(self._waiting[0][0])
+        if route is None:
+            return True
+        return (route.later or not self._yielding) and (self._bulky < bounds.bulk_max or not route.bulky)
 
     def _regulate(self) -> None:
         """Read exactly while nothing waits to begin and the peer reads what we send."""
@@ -194,8 +198,8 @@ class Session:
             future = answer
         else:
             future = self._hub.loop.create_task(cast("Coroutine[Any, Any, Result]", answer))
-            # The task takes its first step in the loop's next turn; what came after this request must not overtake it.
-            self._yielding = True
+            # The task takes its first step in the loop's next turn, and what would run at once must not overtake it.
+            self._yielding += 1
             self._hub.loop.call_soon(self._resume)
         self._in_hand += 1
         self._in_hand_bytes += share
@@ -207,8 +211,8 @@ class Session:
         future.add_done_callback(partial(self._landed, request.id, share, route))
 
     def _resume(self) -> None:
-        self._yielding = False
-        if self._waiting:
+        self._yielding -= 1
+        if self._waiting and not self._yielding:
             self.turn()
 
     def _landed(self, message_id: int, share: int, route: Route, future: "asyncio.Future[Any]") -> None:

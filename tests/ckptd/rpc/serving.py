@@ -40,7 +40,7 @@ def route(
     mutates: bool = False,
     bulky: bool = False,
 ) -> Route:
-    return Route(Method(name, params, (), role, mutates, None), handler, bulky)
+    return Route.of(Method(name, params, ("data",) if bulky else (), role, mutates, None), handler)
 
 
 class Serving:

@@ -140,16 +140,16 @@ def test_an_attack_costs_nobody_else_anything(daemon: RunningDaemon, attack: Cal
     beside.close()
 
 
-@pytest.mark.parametrize(
-    "first",
-    [
-        b"GET / HTTP/1.1\r\n\r\n",
-        frame([0, 1, "ping", {}]),
-        frame([2, "hello", {}]),
-        frame([0, 1, "hello", {}]),
-        nested(60),
-    ],
-)
+FIRST = {
+    "http": b"GET / HTTP/1.1\r\n\r\n",
+    "another request": frame([0, 1, "ping", {}]),
+    "a notification": frame([2, "hello", {}]),
+    "an empty hello": frame([0, 1, "hello", {}]),
+    "deep nesting": nested(60),
+}
+
+
+@pytest.mark.parametrize("first", FIRST.values(), ids=FIRST.keys())
 def test_who_doesnt_begin_with_a_right_hello_is_let_go(daemon: RunningDaemon, first: bytes) -> None:
     peer = daemon.client(hello=False)
     peer.socket.sendall(first)

@@ -6,7 +6,9 @@ import pwd
 import socket
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,15 @@ from ckptd.rpc import peer as peers
 from ckptd.rpc.peer import Peer, Roles, boot_id, has_exited, identify, overflow_uid, start_time, stat_fields
 from ckptd.service.caller import Role
 from tests.waiting import wait_until
+
+DAEMON_GROUP = grp.getgrnam("daemon").gr_gid
+BIN_UID = pwd.getpwnam("bin").pw_uid
+
+
+@dataclass(frozen=True)
+class Grant:
+    kind: str
+    name: str
 
 
 def test_the_kernel_says_who_is_there() -> None:
@@ -58,6 +69,40 @@ def test_the_start_time_is_read_past_any_command() -> None:
         child.kill()
 
 
+SPEAKS = """
+import os, socket, sys
+peer = socket.socket(socket.AF_UNIX)
+peer.connect(sys.argv[1])
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
+def test_another_user_is_known_with_the_groups_that_he_had_when_he_connected() -> None:
+    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as listening:
+        path = Path(directory, "s.sock")
+        Path(directory).chmod(0o755)
+        listening.bind(str(path))
+        path.chmod(0o666)
+        listening.listen()
+        listening.settimeout(30)
+        # -I: nothing of ours needs to be readable for him.
+        command = ["/usr/bin/env", "python3", "-I", "-c", SPEAKS, str(path)]
+        nobody = {"user": 65534, "group": 65534, "extra_groups": [DAEMON_GROUP]}
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/", **nobody) as child:  # type: ignore[call-overload]
+            accepted, _ = listening.accept()
+            with accepted:
+                found = identify(accepted)
+            child.stdin.close()
+    assert (found.uid, found.gid, found.pid) == (65534, 65534, child.pid)
+    assert found.groups == {65534, DAEMON_GROUP}
+    assert Roles([Grant("group", "daemon")], (), own_uid=0).of(found) is Role.OPERATOR
+    assert found.pidfd is not None
+    os.close(found.pidfd)
+
+
 @pytest.mark.parametrize(
     ("uid_map", "refused"),
     [
@@ -71,18 +116,8 @@ def test_nobody_is_refused_only_where_nobody_may_be_anybody(uid_map: str, refuse
     assert overflow_uid(uid_map, "65534\n") == refused
 
 
-@dataclass(frozen=True)
-class Grant:
-    kind: str
-    name: str
-
-
 def peer(uid: int, *groups: int) -> Peer:
     return Peer(uid, 12345, 1, frozenset(groups), None, None)
-
-
-DAEMON_GROUP = grp.getgrnam("daemon").gr_gid
-BIN_UID = pwd.getpwnam("bin").pw_uid
 
 
 @pytest.mark.parametrize(
