@@ -11,6 +11,7 @@ from ckptclient.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from ckptclient.aio import AsyncClient as AsyncClient
+    from ckptclient.aio_manager import AsyncCheckpointManager as AsyncCheckpointManager
     from ckptclient.config import (
         CheckpointConfig as CheckpointConfig,
         CheckpointMetadata as CheckpointMetadata,
@@ -48,21 +49,19 @@ if TYPE_CHECKING:
         Unreachable as Unreachable,
         VersionMismatch as VersionMismatch,
     )
-    from ckptclient.manager import (
-        AsyncCheckpointManager as AsyncCheckpointManager,
-        CheckpointManager as CheckpointManager,
-        setup_checkpoint_system as setup_checkpoint_system,
-    )
+    from ckptclient.manager import CheckpointManager as CheckpointManager
     from ckptclient.monitor import (
         CheckpointMonitor as CheckpointMonitor,
         CheckpointOptimizer as CheckpointOptimizer,
+        setup_checkpoint_system as setup_checkpoint_system,
     )
     from ckptclient.payload import register_type as register_type
-    from ckptclient.process import Process as Process, Result as Result, Saved as Saved
+    from ckptclient.process import Member as Member, Process as Process, Result as Result, Saved as Saved
     from ckptclient.sync import Client as Client
 
 _HOMES = {
     "aio": ("AsyncClient",),
+    "aio_manager": ("AsyncCheckpointManager",),
     "config": (
         "CheckpointConfig",
         "CheckpointMetadata",
@@ -100,10 +99,10 @@ _HOMES = {
         "Unreachable",
         "VersionMismatch",
     ),
-    "manager": ("AsyncCheckpointManager", "CheckpointManager", "setup_checkpoint_system"),
-    "monitor": ("CheckpointMonitor", "CheckpointOptimizer"),
+    "manager": ("CheckpointManager",),
+    "monitor": ("CheckpointMonitor", "CheckpointOptimizer", "setup_checkpoint_system"),
     "payload": ("register_type",),
-    "process": ("Process", "Result", "Saved"),
+    "process": ("Member", "Process", "Result", "Saved"),
     "sync": ("Client",),
 }
 """Module to the public names that live in it."""

@@ -1,0 +1,416 @@
+"""What a process has to say to the daemon, in order; owns the terms *outbox*, *batch* and *mark*.
+
+One queue holds records and saves in the order in which they happened, because a checkpoint's position in the journal
+must lie exactly behind the records whose state it holds. One sender at a time empties it: the outbox's own thread, or
+whoever waits for something in it. One batch is in flight; the next goes when it is answered and is due: 50 ms after
+its first record, at 1,000 records, or at once where somebody waits or a save stands behind it. Progress goes with the
+records that it means, alone where there are none, and as a sign of life every few seconds.
+
+The hot path (`entries.append`, a comparison with `mark`) takes no lock and reads no clock. Not for: what a record or a
+save means (`loop`, `saving`).
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+import msgpack
+
+from ckptclient import calls, clock
+from ckptclient.calls import Call
+from ckptclient.errors import BadRequest, Busy, CkptdError, Fenced, TimedOut, Unreachable
+from ckptclient.payload import encode_value
+from ckptclient.results import Appended, SavedInfo, Tick
+from ckptclient.wire import limits, params
+from ckptclient.wire.fields import Params
+
+from .daemon import Daemon
+from .live import Live
+from .saving import Job, late
+
+T = TypeVar("T")
+
+Entry: TypeAlias = tuple[int, int, object, bytes | None, int]
+"""A record: kind, place (-1: known by its key), item (packed, or a plain value still to be), result, steps done by then."""
+
+OnUnavailable: TypeAlias = Literal["block", "raise", "spool"]
+
+BATCH_SECONDS = 0.05
+BATCH_COUNT = 1000
+BATCH_BYTES_MAX = limits.frame_bytes_max - (128 << 10)
+"""Items and results of one batch; what is left of the frame is for lengths and the progress."""
+REPORT_SECONDS = 0.05
+SIGN_OF_LIFE_SECONDS = 5.0
+"""Also how soon an idle worker hears that a checkpoint is due or that it should stop, and reattaches after a restart."""
+RETRY_SECONDS = 0.5
+ENTRIES_MAX = 100_000
+RESULT_BYTES_MAX = 64 << 20
+"""Records, and bytes of results in them, kept while the daemon is slow or gone; whoever adds more waits."""
+JOIN_SECONDS = 120.0
+"""Longest wait for a save without a time limit of its own: longer than any single call may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows(Params):
+    """`params.AppendRecords` with rows that are ready to cross: a thousand records as objects would cost milliseconds."""
+
+    token: bytes
+    records: list[list[object]]
+    progress: params.Progress
+
+    def pack(self) -> object:
+        """As `params.AppendRecords.pack`."""
+        return {"token": self.token, "records": self.records, "progress": self.progress.pack()}
+
+
+class Outbox:
+    """The ordered queue of one process, and its thread."""
+
+    def __init__(
+        self,
+        daemon: Daemon,
+        token: bytes,
+        live: Live,
+        *,
+        on_unavailable: OnUnavailable = "block",
+        told: Callable[[Tick], None],
+        saved: Callable[[Job, SavedInfo], None] = lambda _job, _info: None,
+        alerted: Callable[[], None] = lambda: None,
+        monotonic: Callable[[], float] = clock.monotonic,
+    ) -> None:
+        """`told` hears each tick of the daemon, `saved` of each checkpoint, `alerted` that `check` would raise."""
+        self.entries: deque[Entry | Job] = deque()
+        self.mark = 1
+        """Whoever made the queue this long calls `marked`."""
+        self.failure: CkptdError | None = None
+        """What went wrong behind the application's back and is still to be raised."""
+        self.fenced: CkptdError | None = None
+        """Why nothing of this process is accepted any more."""
+        self._daemon = daemon
+        self._token = token
+        self._live = live
+        self._patience = on_unavailable
+        self._told, self._saved, self._alerted = told, saved, alerted
+        self._monotonic = monotonic
+        self._sending = threading.Lock()
+        self._current: _Sending[Appended] | _Sending[SavedInfo | None] | _Sending[Tick] | None = None
+        self._wakeup = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._urgent = False
+        self._closed = False
+        self._packer = msgpack.Packer()
+        self._jobs_count = 0
+        self._result_bytes = 0
+        self._oldest_at: float | None = None
+        self._heard_at = self._retry_at = monotonic()
+
+    # What the worker says
+
+    def marked(self) -> None:
+        """The queue reached its mark: a batch has begun, is full, or the room is used up."""
+        length = len(self.entries)
+        if length >= ENTRIES_MAX or self._result_bytes > RESULT_BYTES_MAX:
+            self._make_room()
+        elif length >= BATCH_COUNT:
+            self.mark = ENTRIES_MAX
+            self._wake(urgent=True)
+        else:
+            self.mark = BATCH_COUNT
+            self._oldest_at = self._monotonic()
+            self._wake()
+
+    def record(self, kind: int, packed_key: bytes, result: bytes | None) -> None:
+        """Queue the record of an item that is known by its key, and count it as a step."""
+        live = self._live
+        with live.lock:
+            completed = live.state.completed_steps + 1
+            self.entries.append((kind, -1, packed_key, result, completed))
+            live.state.completed_steps = completed
+        if result is not None:
+            self.weigh(result)
+        if len(self.entries) >= self.mark:
+            self.marked()
+
+    def weigh(self, result: bytes) -> None:
+        """Account for a result that is about to be recorded."""
+        self._result_bytes += len(result)
+        if self._result_bytes > RESULT_BYTES_MAX:
+            self.mark = 0
+
+    def put(self, job: Job) -> None:
+        """Queue a save behind everything that was recorded before it."""
+        self._jobs_count += 1
+        self.entries.append(job)
+        self._wake(urgent=True)
+
+    def changed(self) -> None:
+        """The live state is to be reported; called when it became so, not at every step."""
+        self._wake()
+
+    def flush(self) -> None:
+        """Send everything that is here, in this thread; raises where that can't be done."""
+        with self._sending:
+            self._send_all()
+        self.check()
+
+    def drive(self, job: Job, timeout: float | None) -> None:
+        """Come back once a save has its outcome; sends in this thread unless another is at it or time is limited."""
+        if timeout is None and self._sending.acquire(blocking=False):
+            try:
+                while not job.done.is_set() and self._send_next():
+                    pass
+            finally:
+                self._sending.release()
+        self._wake(urgent=True)
+        seconds = JOIN_SECONDS if timeout is None else timeout
+        if not job.done.wait(seconds):
+            raise self.failure or late(seconds)
+
+    def tell(self) -> Tick:
+        """Report progress at once and hear what the daemon asks for."""
+        with self._sending:
+            self._send_all()
+            self.check()
+            return self._now(calls.advance(self._token, self._live.report()))
+
+    def call(self, call: Call[T]) -> T:
+        """Make another call of this process, behind everything that is queued."""
+        with self._sending:
+            self._send_all()
+            self.check()
+            return self._now(call)
+
+    def check(self) -> None:
+        """Raise what went wrong meanwhile: once, or each time where another worker has taken the process."""
+        failure, self.failure = self.failure, None
+        if self.fenced is not None:
+            raise self.fenced
+        if failure is not None:
+            raise failure
+
+    # The sender
+
+    def _send_all(self) -> None:
+        while self._current is not None or self.entries:
+            if not self._send_next():
+                return
+        if self._live.dirty:
+            self._send_next()
+
+    def _send_next(self) -> bool:
+        """Send one thing and take its answer in; False where there is nothing. The lock is held."""
+        if self.fenced is not None:
+            self._drop(self.fenced)
+            return False
+        if self._current is None:
+            self._current = self._next()
+        if self._current is None:
+            return False
+        try:
+            self._current.send()
+        except (Unreachable, TimedOut, Busy):
+            raise  # nothing is lost: it is sent again, under the same number
+        except Fenced as error:
+            self.cut_off(error)
+            self._drop(error)
+            raise
+        except CkptdError:
+            if self._current.optional:
+                self._current = None
+            raise
+        self._current = None
+        self._heard_at = self._monotonic()
+        return True
+
+    def _next(self) -> "_Sending[Appended] | _Sending[SavedInfo | None] | _Sending[Tick] | None":
+        # In this order: a record is queued before its step is counted, so an empty queue means that no step which was
+        # read before lacks its record.
+        completed = self._live.state.completed_steps
+        if not self.entries:
+            self.mark = 1
+        if self.entries:  # looked at anew: what came in between saw the old mark
+            head = self.entries[0]
+            if isinstance(head, Job):
+                self.entries.popleft()
+                self._jobs_count -= 1
+                return _Sending(partial(self._send_job, head), lambda info: self._landed(head, info))
+            return _Sending(partial(self._daemon.call, self._batch()), lambda answer: self._told(answer.due))
+        self._oldest_at = None
+        if self._live.dirty or self._monotonic() >= self._heard_at + SIGN_OF_LIFE_SECONDS:
+            report = calls.advance(self._token, self._live.report(completed))
+            return _Sending(partial(self._daemon.call, report), self._told, optional=True)
+        return None
+
+    def _batch(self) -> Call[Appended]:
+        rows: list[list[object]] = []
+        size, completed = 0, 0
+        while self.entries and len(rows) < BATCH_COUNT:
+            entry = self.entries[0]
+            if isinstance(entry, Job):
+                break
+            kind, place, item, result, completed_then = entry
+            packed = item if type(item) is bytes else self._pack(item)
+            size += len(packed) + len(result or b"")
+            if rows and size > BATCH_BYTES_MAX:
+                break
+            self.entries.popleft()
+            rows.append([kind, place, packed, result])
+            completed = completed_then
+            if result is not None:
+                self._result_bytes -= len(result)
+        self.mark = 1 if not self.entries else BATCH_COUNT
+        self._oldest_at = self._monotonic()
+        request = Rows(self._token, rows, self._live.report(completed))
+        call: Call[Appended] = Call("journal.append", request, Appended.read, mutates=True)
+        return call.bind(self._daemon.next_request())
+
+    def _pack(self, item: object) -> bytes:
+        """A plain value as `encode_value` writes it, in a tenth of the time; nothing where it is too long for a record."""
+        try:
+            packed: bytes = self._packer.pack(item)
+        except (OverflowError, UnicodeEncodeError):
+            packed = encode_value(item, root="item")
+        return packed if len(packed) <= limits.item_bytes_max else b""
+
+    def _send_job(self, job: Job) -> SavedInfo | None:
+        try:
+            return job.send(self._daemon)
+        except (Unreachable, TimedOut, Busy):
+            raise
+        except CkptdError as error:  # that is its outcome; whoever waits for it, or the next call, hears it
+            job.land(None, error)
+            self._alerted()
+            if isinstance(error, Fenced):
+                raise
+            return None
+
+    def _landed(self, job: Job, info: SavedInfo | None) -> None:
+        if info is None:
+            return
+        job.land(info, None)
+        self._saved(job, info)
+        if info.due is not None:
+            self._told(info.due)
+
+    def _now(self, call: Call[T]) -> T:
+        try:
+            answer = self._daemon.call(call)
+        except Fenced as error:
+            self.cut_off(error)
+            raise
+        self._heard_at = self._monotonic()
+        if isinstance(answer, Tick):
+            self._told(answer)
+        return answer
+
+    # Ends
+
+    def cut_off(self, error: CkptdError) -> None:
+        """Nothing of this process is accepted any more: every later call raises this."""
+        self.fenced = self.fenced or error
+        self._alerted()
+
+    def close(self) -> None:
+        """End the thread; what is still queued stays unsent."""
+        with self._wakeup:
+            self._closed = True
+            self._wakeup.notify_all()
+
+    def forked(self) -> None:
+        """In a forked child: the queue is the parent's, and so is the process."""
+        self._sending, self._wakeup = threading.Lock(), threading.Condition()
+        self._thread, self._closed = None, True
+        self.fenced = BadRequest(
+            "this handle belongs to the process that was forked",
+            hint="hand process.member_token() over and work with manager.member(token)",
+        )
+        self._drop(self.fenced)
+        self._alerted()
+
+    def _drop(self, error: CkptdError) -> None:
+        self._current = None
+        while self.entries:
+            entry = self.entries.popleft()
+            if isinstance(entry, Job):
+                entry.land(None, error)
+        self.mark, self._jobs_count, self._result_bytes = 1, 0, 0
+
+    def _failed(self, error: CkptdError) -> None:
+        if self._patience == "spool" and isinstance(error, (Unreachable, TimedOut)):
+            return
+        self.failure = error
+        self._alerted()
+
+    def _make_room(self) -> None:
+        if self._patience == "spool" and self.failure is None and self._retry_at > self._heard_at:
+            raise Unreachable(
+                f"the daemon is gone and {ENTRIES_MAX:,} records wait for it",
+                hint="start it (ckptctl status); what waits is sent then",
+            )
+        self.flush()
+
+    # The thread
+
+    def _wake(self, urgent: bool = False) -> None:
+        with self._wakeup:
+            self._urgent = self._urgent or urgent
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name="ckptclient-outbox", daemon=True)
+                self._thread.start()
+            self._wakeup.notify()
+
+    def _run(self) -> None:
+        while self._wait():
+            if not self._sending.acquire(timeout=SIGN_OF_LIFE_SECONDS):
+                continue
+            try:
+                self._send_due()
+            except CkptdError as error:
+                self._retry_at = self._monotonic() + RETRY_SECONDS
+                if not isinstance(error, Fenced):
+                    self._failed(error)
+            finally:
+                self._sending.release()
+
+    def _wait(self) -> bool:
+        with self._wakeup:
+            while not self._closed and (left := self.due_in()) > 0:
+                self._wakeup.wait(left)
+            self._urgent = False
+            return not self._closed and self.fenced is None
+
+    def due_in(self) -> float:
+        """Seconds until the thread has something to do."""
+        now = self._monotonic()
+        if self._retry_at > now:
+            return self._retry_at - now
+        if self._urgent or len(self.entries) >= BATCH_COUNT or self._current is not None:
+            return 0.0
+        due = self._heard_at + SIGN_OF_LIFE_SECONDS
+        if self.entries:
+            due = min(due, (self._oldest_at or now) + BATCH_SECONDS)
+        if self._live.dirty and not self.entries:
+            due = min(due, self._heard_at + REPORT_SECONDS)
+        return due - now
+
+    def _send_due(self) -> None:
+        while self._send_next() and (self._jobs_count or len(self.entries) >= BATCH_COUNT):
+            pass
+
+
+class _Sending(Generic[T]):
+    """One thing that left the queue and has no answer yet: what makes the call, and what takes the answer in."""
+
+    __slots__ = ("_make", "_take", "optional")
+
+    def __init__(self, make: Callable[[], T], take: Callable[[T], object], optional: bool = False) -> None:
+        self._make = make
+        self._take = take
+        self.optional = optional
+        """Whether it may be given up: progress, which the next report has too."""
+
+    def send(self) -> None:
+        self._take(self._make())

@@ -1,0 +1,157 @@
+"""One save on its way: encoded when it is asked for, sent by the outbox in its turn; owns the term *job*.
+
+Parts that fit a frame together travel inside it; larger ones go ahead as an upload in pieces, which belongs to a
+connection and begins anew after each loss of it, under one request number. Not for: their order (`outbox`).
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgpack
+
+from ckptclient import calls
+from ckptclient.errors import BadRequest, CkptdError, TimedOut, Unreachable
+from ckptclient.payload import Part
+from ckptclient.results import SavedInfo
+from ckptclient.wire import limits, params
+
+from .daemon import Awaited, Daemon
+
+INLINE_BYTES_MAX = limits.piece_bytes_max - (128 << 10)
+"""Parts up to this sum cross inside the frame, beside up to 64 KiB of metadata for checkpoint and progress each."""
+PIECES_IN_FLIGHT = 8
+UPLOADS_MAX = 5
+"""So often an upload begins anew because its connection was lost under it."""
+LEVELS = ("memory", "disk")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A part that no longer depends on the worker's memory."""
+
+    name: str
+    form: bytes
+    data: bytes
+
+
+def stored(parts: Sequence[Part]) -> tuple[Stored, ...]:
+    """Copies of the parts, made while the worker waits."""
+    return tuple(Stored(part.name, msgpack.packb(dict(part.form)), bytes(part.data)) for part in parts)
+
+
+class Job:
+    """A save that was asked for."""
+
+    def __init__(self, request: params.Save, parts: Sequence[Stored] = ()) -> None:
+        self.request = request
+        self.parts = tuple(parts)
+        self.size_bytes = sum(len(part.data) for part in self.parts)
+        self.done = threading.Event()
+        self.info: SavedInfo | None = None
+        self.error: CkptdError | None = None
+        self.raised = False
+        """Whether the application has been told of the error."""
+        self._number: int | None = None
+
+    def send(self, daemon: Daemon) -> SavedInfo:
+        """Make the checkpoint; raises what the daemon says. Repeating it is safe: the request's number stays."""
+        if self.size_bytes <= INLINE_BYTES_MAX:
+            inside = tuple(params.PartData(name=part.name, form=part.form, data=part.data) for part in self.parts)
+            return daemon.call(calls.save(replace(self.request, parts=inside)).bind(self._numbered(daemon)))
+        for _ in range(UPLOADS_MAX - 1):
+            try:
+                return self._upload(daemon)
+            except Unreachable as error:
+                if "connection" not in error.details:
+                    raise
+        return self._upload(daemon)
+
+    def land(self, info: SavedInfo | None, error: CkptdError | None) -> None:
+        """It has its outcome."""
+        self.info, self.error, self.parts = info, error, ()
+        self.done.set()
+
+    def answer(self) -> SavedInfo:
+        """What became of it: raises its error, which counts as told from then on."""
+        if self.error is not None:
+            self.raised = True
+            raise self.error
+        assert self.info is not None, "asked before it was done"
+        return self.info
+
+    def _numbered(self, daemon: Daemon) -> int:
+        # Drawn as late as can be: of a session's numbers, the daemon keeps the answers to the last few only.
+        self._number = self._number or daemon.next_request()
+        return self._number
+
+    def _upload(self, daemon: Daemon) -> SavedInfo:
+        connection = daemon.connection
+        plans = tuple(params.PartPlan(name=part.name, form=part.form, size_bytes=len(part.data)) for part in self.parts)
+        upload = daemon.call(calls.open_upload(plans, connection))
+        flying: deque[Awaited[None]] = deque()
+        for index, part in enumerate(self.parts):
+            view = memoryview(part.data)
+            for offset in range(0, len(view), limits.piece_bytes_max):
+                piece = bytes(view[offset : offset + limits.piece_bytes_max])
+                flying.append(daemon.submit(calls.write_part(upload, index, offset, piece, connection)))
+                if len(flying) == PIECES_IN_FLIGHT:
+                    flying.popleft().result()
+        for one in flying:
+            one.result()
+        request = replace(self.request, upload=upload)
+        return daemon.call(calls.save(request, connection).bind(self._numbered(daemon)))
+
+
+class Saved:
+    """A save that `process.save` returned: joinable, and awaitable in asyncio."""
+
+    def __init__(self, job: Job, drive: Callable[[Job, float | None], None]) -> None:
+        self._job = job
+        self._drive = drive
+
+    def wait(self, level: str = "disk", timeout: float | None = None) -> str:
+        """Return the checkpoint's id once it is durable at a level: "disk", or "memory".
+
+        Raises what the save failed with, TIMEOUT after `timeout` seconds, `BadRequest` for a level that can't be had.
+        """
+        check_level(level)
+        if not self._job.done.is_set():
+            self._drive(self._job, timeout)
+        return self._job.answer().checkpoint_id
+
+    @property
+    def checkpoint_id(self) -> str:
+        """The checkpoint's id; waits for it."""
+        return self.wait()
+
+    @property
+    def level(self) -> str | None:
+        """The durability that it has by now; None while it is on its way."""
+        return self._job.info.level if self._job.info is not None else None
+
+    def done(self) -> bool:
+        """Whether `wait` would return or raise at once."""
+        return self._job.done.is_set()
+
+    def __await__(self) -> Generator[Any, None, str]:
+        import asyncio  # whoever awaits has it; loading it would cost every other worker 20 ms
+
+        return asyncio.get_running_loop().run_in_executor(None, self.wait).__await__()
+
+    def __repr__(self) -> str:
+        info = self._job.info
+        return f"<Saved {info.checkpoint_id} at {info.level}>" if info else "<Saved, on its way>"
+
+
+def check_level(level: str) -> None:
+    """Refuse a durability that this release can't give, by name."""
+    if level not in LEVELS:
+        raise BadRequest(f"durability {level!r} can't be had here", hint=f"accepted: {', '.join(LEVELS)}")
+
+
+def late(seconds: float) -> TimedOut:
+    """The error for a save that took longer than somebody wanted to wait."""
+    return TimedOut(f"the save was not done within {seconds:g} s", hint="it goes on; wait for it again")
