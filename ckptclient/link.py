@@ -91,7 +91,7 @@ class Link:
             except OSError:
                 data = b""
             self._settle(data)
-            if 0 < len(data) < READ_BYTES and not self.broken:
+            if 0 < len(data) < READ_BYTES:
                 return
 
     def _settle(self, data: bytes) -> None:

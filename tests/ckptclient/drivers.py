@@ -37,6 +37,10 @@ class Threads:
         """A call that is under way when this returns, or soon after."""
         return self._pool.submit(self.call, call, timeout)
 
+    def start_submit(self, call: Call[Any]) -> "Future[Any]":
+        """A submission that is under way when this returns, or soon after."""
+        return self._pool.submit(self.submit, call)
+
     def close(self) -> None:
         self._client.close()
 
@@ -91,6 +95,10 @@ class OnLoop:
 
     def start(self, call: Call[T], timeout: float | None = None) -> "Future[T]":
         return self._pool.submit(self.call, call, timeout)
+
+    def start_submit(self, call: Call[Any]) -> "Future[Any]":
+        """A submission that is under way when this returns, or soon after."""
+        return self._pool.submit(self.submit, call)
 
     def close(self) -> None:
         self._run(self._client.close())

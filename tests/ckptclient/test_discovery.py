@@ -1,5 +1,6 @@
 """Where the socket is looked for, and a private daemon that is started once and shares nothing with its starter."""
 
+import fcntl
 import json
 import os
 import signal
@@ -18,6 +19,8 @@ from ckptclient import calls, discovery
 from ckptclient.discovery import NODE_SOCKET, Finder, NoDaemon, Place, places
 from ckptclient.errors import Unreachable
 from ckptclient.sync import Client
+from tests.ckptclient.fake_daemon import FakeDaemon
+from tests.ckptclient.stub_daemon import EXIT_RETRY
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -222,6 +225,19 @@ def test_many_that_find_no_daemon_end_at_the_same_one(stub: Path, environ: Mappi
     with ThreadPoolExecutor(20) as pool:
         assert list(pool.map(work, range(20))) == [7] * 20
     assert len(facts_of(stub)) == 1
+
+
+def test_who_finds_the_store_locked_waits_for_the_other(stub: Path, environ: Mapping[str, str], short: Path) -> None:
+    stub.mkdir()
+    with (stub / "lock").open("w") as lock, ThreadPoolExecutor() as pool:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        client = client_for(stub, environ)
+        waiting = pool.submit(client.call, calls.ping())
+        finder = client._finder
+        wait_until(lambda: finder._starter is not None and finder._starter.returncode == EXIT_RETRY)
+        with FakeDaemon(short / "run" / socket_name(stub)):
+            assert waiting.result(20) == 7
+        client.close()
 
 
 def test_a_daemon_that_was_killed_is_started_again_over_its_socket(stub: Path, environ: Mapping[str, str]) -> None:

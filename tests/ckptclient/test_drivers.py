@@ -1,5 +1,6 @@
 """What every driver promises, shown against a daemon that drops, delays, reorders and refuses."""
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,40 @@ def test_full_buffers_on_both_sides_block_nobody(make: Make, daemon: FakeDaemon)
     assert len(daemon.peers) == 1
 
 
+def test_what_was_left_unsent_goes_on_while_others_wait(make: Make, daemon: FakeDaemon) -> None:
+    reads_on = threading.Event()
+
+    def busy(_peer: Peer, request: Request) -> None:
+        if request.method == "ping":
+            assert reads_on.wait(20)
+
+    daemon.answer = busy
+    driver = make()
+    driver.start(calls.ping())
+    wait_until(daemon.methods)
+    large = driver.start_submit(calls.write_part(1, 0, 0, MEBIBYTE, 0))
+    wait_until(lambda: driver.client._link is not None and driver.client._link.unsent)
+    reads_on.set()
+    large.result(20)
+    wait_until(lambda: len(daemon.methods()) == 2)
+
+
+@pytest.mark.parametrize("connection", ["the first", "another"])
+def test_a_submission_is_done_when_it_is_sent_whoever_connects(make: Make, tmp_path: Path, connection: str) -> None:
+    driver, daemon = make(), FakeDaemon(tmp_path / "s", ignore)
+    if connection == "another":
+        daemon.start()
+    driver.start(calls.ping())
+    if connection == "another":
+        wait_until(daemon.methods)
+        daemon.stop()
+        daemon.path.unlink()
+    submitted = driver.start_submit(calls.ping())
+    wait_until(lambda: len(driver.client._flights) >= 2)
+    with daemon:
+        submitted.result(20)
+
+
 def test_what_fits_no_frame_harms_nobody(make: Make, daemon: FakeDaemon) -> None:
     driver = make()
     beside = driver.submit(calls.ping())
@@ -173,7 +208,7 @@ def test_who_does_not_wait_gives_up_a_daemon_that_always_goes_away(make: Make, d
 
 
 def test_hooks_come_before_what_is_sent_again(make: Make, daemon: FakeDaemon) -> None:
-    attached = {"epoch": 5, "state": "running", "due": {"due": False, "stop": False}, "next_request": 1}
+    attached = {"epoch": 5, "state": "running", "due": {"due": False, "stop": False}}
 
     def attach(peer: Peer, request: Request) -> None:
         if request.method == "process.attach":
