@@ -13,7 +13,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final, NoReturn
 
 import uvloop
@@ -26,7 +26,7 @@ from ckptd.compose import Assembled, compose
 from ckptd.config import changes
 from ckptd.errors import StoreFailed
 from ckptd.observe import log
-from ckptd.rpc.deaths import Deaths
+from ckptd.rpc.deaths import NAME_PREFIX, Deaths
 from ckptd.rpc.dispatch import Dispatch
 from ckptd.rpc.hub import Hub, Ties, Welcome
 from ckptd.rpc.limits import Bounds
@@ -90,12 +90,15 @@ class Daemon:
         """From opening the store to its end."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_report)
-        deaths = Deaths(loop, self._config.limits.connections_max)
+        passed = sd.listen_fds()
+        deaths = Deaths(loop, self._config.limits.connections_max, sd)
+        deaths.take_over({name: passed.pop(name)[0] for name in tuple(passed) if name.startswith(NAME_PREFIX)})
         store = compose(lambda: self._config, self._clock, loop, workers=deaths, fatal=fatal, reload=self._reload)
         try:
             hub = self._hub(loop, store, deaths)
             await store.begin()
-            self._listen(hub)
+            deaths.let_go()
+            self._listen(hub, itertools.chain.from_iterable(passed.values()))
             self._heed_signals(loop)
             await self._serve(hub, store)
             await store.end()
@@ -134,15 +137,15 @@ class Daemon:
         services.maintenance.connections = lambda: hub.slots.taken
         return hub
 
-    def _listen(self, hub: Hub) -> None:
+    def _listen(self, hub: Hub, passed: Iterable[int]) -> None:
         """Take over what systemd passed, else make the socket; and let in."""
         roles = self._roles(self._config)
-        for fd in itertools.chain.from_iterable(sd.listen_fds().values()):
-            passed = adopt(fd)
-            if passed is None:
+        for fd in passed:
+            adopted = adopt(fd)
+            if adopted is None:
                 os.close(fd)
             else:
-                self._listeners.append(Listener(hub, passed, roles))
+                self._listeners.append(Listener(hub, adopted, roles))
         if not self._listeners:
             listening, made = bind(self._config.socket, self._config.socket_group)
             self._listeners.append(Listener(hub, listening, roles, made))

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -49,12 +49,29 @@ def child() -> Iterator[Child]:
         pass
 
 
+class Manager:
+    """Keeps descriptors, as the service manager does."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, int] = {}
+
+    def store(self, name: str, fds: Iterable[int]) -> bool:
+        self.kept.update((name, os.dup(fd)) for fd in fds)
+        return True
+
+    def unstore(self, name: str) -> bool:
+        if name in self.kept:
+            os.close(self.kept.pop(name))
+        return True
+
+
 class Watching:
     """Deaths, and what they told."""
 
     def __init__(self, departed_count_max: int = 8) -> None:
         self.told: list[tuple[Holder, Death]] = []
-        self.deaths = Deaths(asyncio.get_running_loop(), departed_count_max)
+        self.manager = Manager()
+        self.deaths = Deaths(asyncio.get_running_loop(), departed_count_max, self.manager)
         self.deaths.told = lambda holder, death: self.told.append((holder, death))
 
 
@@ -75,6 +92,7 @@ async def test_a_death_is_told_once_with_its_reason(child: Child, how: str, by: 
     await wait_until_async(lambda: watching.told)
     assert watching.told == [(child.holder, Death(child.process.pid, by, status))]
     assert watching.deaths.watched_count == 0
+    assert watching.manager.kept == {}
     watching.deaths.disconnected(child.holder)  # the connection's end may come after
     watching.deaths.close()
 
@@ -101,12 +119,13 @@ async def test_connections_of_one_worker_share_a_descriptor(child: Child) -> Non
     before = open_descriptors()
     for _ in range(5):
         watching.deaths.connected(child.holder, child.pidfd())
-    assert open_descriptors() == before + 1
+    assert open_descriptors() == before + 2  # and the manager has a copy
     for _ in range(5):
         watching.deaths.disconnected(child.holder)
     assert watching.deaths.watched(child.holder)  # a lost connection is no death
     watching.deaths.close()
-    assert open_descriptors() == before
+    assert open_descriptors() == before + 1
+    watching.manager.unstore(f"worker.{child.holder.pid}.{child.holder.start}")
 
 
 async def test_the_longest_departed_is_forgotten_first() -> None:
@@ -133,6 +152,31 @@ async def test_a_worker_of_an_earlier_daemon_is_watched_again(child: Child) -> N
     child.ends("sys.exit(3)")
     await wait_until_async(lambda: watching.told)
     assert watching.told == [(child.holder, Death(child.process.pid, None, 3))]
+
+
+async def test_a_worker_that_died_while_there_was_no_daemon_is_told_with_the_reason(child: Child) -> None:
+    first = Watching()
+    first.deaths.connected(child.holder, child.pidfd())
+    first.deaths.close()
+    child.ends("os.kill(os.getpid(), 11)")
+    child.process.wait()
+
+    second = Watching()
+    second.deaths.take_over(first.manager.kept)
+    assert second.deaths.watch(child.holder) is True
+    await wait_until_async(lambda: second.told)
+    # After it was reaped its reason is known from Linux 6.15 on.
+    assert second.told[0][1] in (Death(child.process.pid, signal.SIGSEGV), Death(child.process.pid))
+
+
+async def test_what_the_manager_kept_and_nobody_asked_for_is_let_go(child: Child) -> None:
+    before = open_descriptors()
+    watching = Watching()
+    watching.manager.store("worker.1.1", (child.pidfd(),))
+    watching.deaths.take_over({"worker.1.1": os.dup(watching.manager.kept["worker.1.1"])})
+    watching.deaths.let_go()
+    assert watching.manager.kept == {}
+    assert open_descriptors() == before + 1  # what was handed to the manager in the first place
 
 
 async def test_who_is_not_the_worker_of_then_is_dead(child: Child) -> None:
