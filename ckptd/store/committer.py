@@ -108,7 +108,8 @@ class Committer:
                 result = work()
             except StoreFailed as failed:
                 self._fatal(failed)
-            except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
+            except BaseException as caught:  # noqa: BLE001 - it belongs to whoever waits for the future
+                error = caught  # the name in the clause is gone when the loop calls
                 self._post(lambda: future.set_exception(error))
             else:
                 self._post(lambda: future.set_result(result))

@@ -5,12 +5,16 @@ Obligations of every backend (one suite, `tests/ckptd/store/catalog/conformance.
 * `Catalog.apply` is called by one thread alone, the committer's. It applies a batch of changes in their order in one
   transaction, which is durable when the call returns. Each change is judged on the state that the changes before it
   left, and either applied whole or refused whole; a refusal is an outcome and harms no neighbour.
-* A change with a request id that was answered before is not applied again: its outcome is the first answer.
+* A change with a request id that was answered before is not applied again: its outcome is the first answer. Of each
+  session the last 64 answers are kept; what is older is UnknownOutcome, never applied.
+* The answer of a change with several parts is the checkpoint's, else the claim's, else that of the first field in order.
 * A guard's epoch is compared in the same transaction as the write; a lower one is Fenced, a different lineage too.
-* A full disk raises NoSpace after a complete roll-back. Any other error of the medium raises StoreFailed: the outcome
-  is unknown, and the caller ends the daemon.
+* A full disk raises NoSpace and a foreign lock Busy, both after a complete roll-back. Any other error of the medium
+  raises StoreFailed: the outcome is unknown, and the caller ends the daemon.
 * `CatalogReader` may be used by any thread, one at a time each; it sees what was committed before the call, and never
-  needs a write.
+  needs a write. What can't be read raises Damaged.
+* One number never names two checkpoints of a process id: numbers and positions go on over incarnations and rewinds, and
+  the current row of an id stays, whatever else of it is gone.
 * Nothing in here grows with the size of what it frees: what deletes takes a bound and says whether more is left.
 """
 
@@ -115,7 +119,10 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Counters of one user or of all; `by_type` and `by_status` count what isn't in the trash."""
+    """Counters of one user or of all; `by_type` and `by_status` count what isn't in the trash.
+
+    `stored_bytes` is what lies inline, trash and all; of all users, with the packs, which aren't counted by user.
+    """
 
     checkpoints: int
     logical_bytes: int
@@ -127,10 +134,14 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """A slice of expiry: how many went to the trash, and where the next slice begins (None: nothing is left)."""
+    """A slice of expiry: how many went to the trash, and where the next slice goes on (None: nothing is left)."""
 
     count: int
     cursor: tuple[int, int] | None
+
+
+EXPIRE_FROM_START = (0, 0)
+"""The cursor of a first slice."""
 
 
 class CatalogReader(Protocol):
@@ -187,13 +198,16 @@ class CatalogReader(Protocol):
         """Key to file name of every pack that isn't gone."""
 
     def journal(self, process: ProcessKey, after: int, limit: int, failed_only: bool) -> Sequence[JournalRow]:
-        """A page in journal order, without what was set aside or done again later."""
+        """A page in journal order: of each item the newest record, unless a rewind set that one aside."""
 
     def journal_counts(self, process: ProcessKey, before: int) -> tuple[int, int]:
-        """(done, failed) before a position, without what was set aside."""
+        """(done, failed) items whose newest record lies before a position and was not set aside."""
 
     def records(self, process: ProcessKey, first: int, count: int) -> Sequence[tuple[int, int, int]]:
-        """(position, kind, ordinal) in journal order, of `count` ordinals from `first`; also what was set aside."""
+        """(position, kind, ordinal) of the newest record of each of `count` ordinals from `first`, by position.
+
+        Also what was set aside: `journal.bitmaps` wants it with `cuts`.
+        """
 
     def cuts(self, process: ProcessKey) -> Sequence[Cut]:
         """What rewinds set aside."""
@@ -246,17 +260,21 @@ class Catalog(Protocol):
         """An immutable list of chunks with no reference yet; the same list again is the same body."""
 
     def expire(self, now: int, abandoned_after: int, cursor: tuple[int, int], limit: int) -> Expired:
-        """Move a slice of what is due to the trash, oldest first, from after `cursor`; skip what is protected.
+        """Move a slice of what is due to the trash, latest end first, from after `cursor`; skip what is protected.
 
+        Protected is what its process would recover from, what is pinned, and what something that is live depends on.
         `abandoned_after` (microseconds) is how long an unfinished process without a holder protects its newest state,
-        unless its own policy says otherwise.
+        unless its own policy says otherwise; 0 is for ever.
         """
 
     def empty_trash(self, before: int, limit: int) -> tuple[int, bool]:
         """Drop checkpoints that went to the trash before a time; (how many, whether more is left)."""
 
     def sweep(self, held: frozenset[bytes], now: int, limit: int) -> bool:
-        """Free bodies and chunks without references, except chunk ids that are held; whether more is left."""
+        """Free bodies and chunks without references, except chunk ids that are held; whether more is left.
+
+        A chunk dies in two transactions at least: condemned, and then gone.
+        """
 
     def dead_packs(self) -> Sequence[tuple[PackKey, str]]:
         """Packs without a chunk; their files may be unlinked, then `drop_pack`."""
@@ -265,7 +283,7 @@ class Catalog(Protocol):
         """Forget a pack whose file is gone."""
 
     def drop_journal(self, limit: int) -> bool:
-        """Drop records of incarnations that have no checkpoint left and are not current; whether more is left."""
+        """Drop records, then rows, of earlier incarnations that have no checkpoint left; whether more is left."""
 
     def trim(self, events_kept: int, requests_before: int) -> None:
         """Keep the newest events, and the answers of sessions that may still ask."""

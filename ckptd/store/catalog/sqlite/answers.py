@@ -1,9 +1,14 @@
 """The answers kept under request ids: a repetition answers what the first attempt did.
 
 Theory. A session numbers its mutations upwards and has at most 64 of them in flight, so a repetition is always among
-the 64 highest numbers of its session that were applied to the same row. Where all 64 places are taken and the number
+the 64 highest numbers of its session that were applied in the same place. Where all 64 places are taken and the number
 is lower than each, it can't be said any more whether it was applied: it is refused and never applied.
+
+Three places: the row of the process for whoever holds or claims it, the row of a member, and the table `request` for
+all others. The first two are blobs of this module, written with a row that is written anyway.
 """
+
+from typing import cast
 
 import msgpack
 
@@ -13,15 +18,17 @@ from ckptd.core.ids import RequestId
 
 KEPT = 64
 SESSIONS_KEPT = 8
+"""Of a process row: the holder's session, those of its last lives, and those that claimed in between."""
+
 FORGET_AFTER = 24 * 3600 * 1_000_000
 
-Answers = dict[bytes, list[object]]
-"""Session to [time of its last word, number, answer, number, answer, ...], numbers ascending."""
+Answers = dict[bytes, tuple[int, dict[int, Answer]]]
+"""Session to (time of its last word, number to answer, rising)."""
 
 
 def unpack(packed: bytes | None) -> Answers:
     """From a row's blob."""
-    return msgpack.unpackb(packed, raw=False, strict_map_key=False) if packed else {}
+    return cast("Answers", msgpack.unpackb(packed, raw=False, strict_map_key=False, use_list=False)) if packed else {}
 
 
 def pack(answers: Answers) -> bytes:
@@ -29,38 +36,47 @@ def pack(answers: Answers) -> bytes:
     return msgpack.packb(answers)
 
 
-def find(answers: Answers, request: RequestId) -> Answer | None:
-    """The answer to this request, None where it is new; UnknownOutcome where that is no longer known."""
-    kept = answers.get(request.session)
-    if kept is None:
-        return None
-    numbers = kept[1::2]
-    if request.number > numbers[-1]:  # type: ignore[operator]
-        return None
-    if request.number in numbers:
-        return tuple(kept[2 + 2 * numbers.index(request.number)])  # type: ignore[arg-type]
-    if len(numbers) >= KEPT and request.number < numbers[0]:  # type: ignore[operator]
-        raise UnknownOutcome(
-            f"request {request.number} is older than the {KEPT} answers that are kept of its session",
-            hint="read the state of the process to see whether it was applied",
-        )
-    return None
+def find(answers: Answers, request: RequestId) -> tuple[Answer | None, bool]:
+    """(the answer, or None; whether the request is surely new: higher than every number of its session here).
+
+    UnknownOutcome where the number is below all that are kept.
+    """
+    _, kept = answers.get(request.session, (0, {}))
+    answer = kept.get(request.number)
+    if answer is not None or not kept:
+        return answer, False
+    if len(kept) >= KEPT and request.number < next(iter(kept)):
+        raise forgotten(request)
+    return None, request.number > next(reversed(kept))
 
 
 def add(answers: Answers, request: RequestId, answer: Answer, at: int) -> None:
     """Keep an answer; forget the oldest of its session, and sessions that have said nothing for a day."""
-    kept = answers.get(request.session)
-    if kept is None:
-        for session in [one for one, old in answers.items() if old[0] < at - FORGET_AFTER]:  # type: ignore[operator]
-            del answers[session]
-        if len(answers) >= SESSIONS_KEPT:
-            del answers[min(answers, key=lambda one: answers[one][0])]  # type: ignore[arg-type,return-value]
-        answers[request.session] = [at, request.number, answer]
+    found = answers.get(request.session)
+    if found is None:
+        _make_room(answers, at)
+        answers[request.session] = (at, {request.number: answer})
         return
-    kept[0] = at
-    index = len(kept)
-    while index > 1 and kept[index - 2] > request.number:  # type: ignore[operator]
-        index -= 2
-    kept[index:index] = [request.number, answer]
-    if len(kept) > 1 + 2 * KEPT:
-        del kept[1:3]
+    kept = found[1]
+    newest = next(reversed(kept))
+    kept[request.number] = answer
+    if request.number < newest:
+        kept = dict(sorted(kept.items()))
+    if len(kept) > KEPT:
+        del kept[next(iter(kept))]
+    answers[request.session] = (at, kept)
+
+
+def _make_room(answers: Answers, at: int) -> None:
+    for session in [one for one, (last, _) in answers.items() if last < at - FORGET_AFTER]:
+        del answers[session]
+    if len(answers) >= SESSIONS_KEPT:
+        del answers[min(answers, key=lambda one: answers[one][0])]
+
+
+def forgotten(request: RequestId) -> UnknownOutcome:
+    """The error for a number that is older than all that are kept."""
+    return UnknownOutcome(
+        f"request {request.number} is older than the {KEPT} answers that are kept of its session",
+        hint="read the state of the process to see whether it was applied",
+    )

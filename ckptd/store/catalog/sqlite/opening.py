@@ -11,11 +11,29 @@ from ckptd.store.catalog.sqlite.writer import SqliteCatalog
 SQLITE_MIN = (3, 51, 3)
 """Before it, resetting the WAL could corrupt the file (fixed in SQLite 3.51.3)."""
 
+RETRY = 75
+"""Exit status: it may work later."""
 
-def open_catalog(path: Path, lineage: bytes, chunk_key: bytes, now: int) -> SqliteCatalog:
+_PRAGMAS = (
+    "page_size=4096",
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "wal_autocheckpoint=0",  # the committer moves the log when there is a moment, never in the middle of a batch
+    "journal_size_limit=67108864",
+    "cache_size=-16384",
+    "foreign_keys=OFF",
+    "temp_store=MEMORY",
+)
+
+LOCK_WAIT_MS = 2000
+"""Nobody else writes; but somebody who looks at the file with another tool may hold a lock for a moment."""
+
+
+def open_catalog(path: Path, lineage: bytes, chunk_key: bytes, now: int, vfs: str | None = None) -> SqliteCatalog:
     """Open the catalog at `path`, or make one with this lineage and key of chunk ids.
 
-    Raises StartRefused for a library that is too old, a format that is too new, and a file that is no catalog of ours.
+    Raises StartRefused for a library that is too old, a format that is too new, a file that is no catalog of ours, and
+    a directory that can't be written. `vfs` names another way to the disk; the tests' way fails when they want it to.
     """
     version = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
     if version < SQLITE_MIN:
@@ -23,43 +41,35 @@ def open_catalog(path: Path, lineage: bytes, chunk_key: bytes, now: int) -> Sqli
             f"SQLite {apsw.sqlite_lib_version()} can corrupt a catalog, 3.51.3 or newer is needed",
             hint="pip install --upgrade 'ckptd[daemon]'",
         )
-    connection = apsw.Connection(str(path))
     try:
-        _configure(connection)
-        if not _exists(connection):
-            with connection:
-                connection.execute(SCHEMA)
-                rows = {"format": FORMAT, "lineage": lineage, "chunk_key": chunk_key, "created_at": now}
-                connection.executemany("INSERT INTO store VALUES(?,?)", list(rows.items()))
-        _check_format(connection, path)
+        connection = apsw.Connection(str(path), vfs=vfs)
+    except apsw.CantOpenError as error:
+        raise _unusable(path, error) from error
+    try:
+        _prepare(connection, path, {"format": FORMAT, "lineage": lineage, "chunk_key": chunk_key, "created_at": now})
+        return SqliteCatalog(connection, path)
     except apsw.NotADBError as error:
         connection.close()
         raise StartRefused(
             f"{path} is not a catalog", hint="restore it from its backup, or move it away to begin an empty store"
         ) from error
+    except apsw.Error as error:
+        connection.close()
+        raise _unusable(path, error) from error
     except BaseException:
         connection.close()
         raise
-    return SqliteCatalog(connection, path)
 
 
-def _configure(connection: apsw.Connection) -> None:
-    connection.set_busy_timeout(0)
-    for pragma in (
-        "page_size=4096",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "wal_autocheckpoint=0",  # the committer moves the log when there is a moment, never in the middle of a batch
-        "journal_size_limit=67108864",
-        "cache_size=-16384",
-        "foreign_keys=OFF",
-        "temp_store=MEMORY",
-    ):
+def _prepare(connection: apsw.Connection, path: Path, first_rows: dict[str, int | bytes]) -> None:
+    connection.set_busy_timeout(LOCK_WAIT_MS)
+    for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}").fetchall()
-
-
-def _exists(connection: apsw.Connection) -> bool:
-    return bool(connection.execute("SELECT 1 FROM sqlite_schema WHERE name='store'").fetchall())
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name='store'").fetchall():
+        with connection:
+            connection.execute(SCHEMA)
+            connection.executemany("INSERT INTO store VALUES(?,?)", list(first_rows.items()))
+    _check_format(connection, path)
 
 
 def _check_format(connection: apsw.Connection, path: Path) -> None:
@@ -70,3 +80,13 @@ def _check_format(connection: apsw.Connection, path: Path) -> None:
             f"{path} has format {told}, this release reads and writes format {FORMAT}",
             hint="install the release of ckptd that wrote it; nothing was changed",
         )
+
+
+def _unusable(path: Path, error: apsw.Error) -> StartRefused:
+    if isinstance(error, apsw.CorruptError):
+        return StartRefused(f"{path} is damaged: {error}", hint="restore it from its backup", sysexit=RETRY)
+    return StartRefused(
+        f"{path} can't be used: {error}",
+        hint="it must lie in a directory that ckptd may write, on a disk with room, locked by nobody else",
+        sysexit=RETRY,
+    )

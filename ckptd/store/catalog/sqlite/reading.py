@@ -3,63 +3,69 @@
 import threading
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import cast
+from typing import Any, cast
 
 import apsw
 import msgpack
 
 from ckptclient.errors import UnknownCheckpoint
 from ckptd.core.change import CheckpointRow, CheckpointType, Place, ProcessRow
-from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey, ProcessKey
+from ckptd.core.ids import BodyKey, CheckpointKey, PackKey, ProcessKey
 from ckptd.core.journal import Cut
 from ckptd.core.process_table import State
 from ckptd.store.catalog.interface import ChunkRow, Content, Event, Filter, JournalRow, Suspect, Totals
+from ckptd.store.catalog.sqlite import counting
+from ckptd.store.catalog.sqlite.failing import reading
+from ckptd.store.catalog.sqlite.pages import page
 from ckptd.store.catalog.sqlite.rows import (
     CHECKPOINT_COLUMNS,
+    CHUNK_COLUMNS,
     PROCESS_COLUMNS,
     checkpoint_row,
+    chunk_row,
     process_row,
     unpack_keys,
 )
 
-_CHECKPOINT = f"SELECT {CHECKPOINT_COLUMNS} FROM checkpoint c JOIN process p ON p.k=c.process"  # noqa: S608
-_PROCESS = f"SELECT {PROCESS_COLUMNS} FROM process"  # noqa: S608
+_CHECKPOINT = f"SELECT {CHECKPOINT_COLUMNS} FROM checkpoint c JOIN process p ON p.k=c.process"
+_PROCESS = f"SELECT {PROCESS_COLUMNS} FROM process"
 
 _CANDIDATES = """SELECT k FROM checkpoint c WHERE process=?1 AND place!=1 AND has_state>=?2 AND NOT EXISTS(
-  SELECT 1 FROM journal_cut j WHERE j.process=?1 AND c.seq>j.after_seq AND c.seq<=j.upto_seq)
+  SELECT 1 FROM journal_cut x WHERE x.process=?1 AND c.seq>x.after_seq AND c.seq<=x.upto_seq)
   ORDER BY seq DESC LIMIT ?3"""
 
-# A record counts when it is the newest of its item and no rewind has set it aside.
+# An item is what its newest record says, unless a rewind has set that one aside.
 _UNCUT = "NOT EXISTS(SELECT 1 FROM journal_cut x WHERE x.process=j.process AND j.pos>=x.after_pos AND j.pos<x.upto_pos)"
-_STATUS = {
-    "active": (Place.LIVE, (State.REGISTERED, State.RUNNING, State.PAUSED, State.INTERRUPTED)),
-    "completed": (Place.LIVE, (State.COMPLETED,)),
-    "failed": (Place.LIVE, (State.FAILED,)),
-    "expired": (Place.TRASH, tuple(State)),
-    "archived": (Place.ARCHIVED, tuple(State)),
-}
+_NEWEST = (
+    "EXISTS(SELECT 1 FROM journal_item i WHERE i.process=j.process AND i.ordinal=j.ordinal AND i.digest=j.digest "
+    "AND i.pos=j.pos)"
+)
+_JOURNAL = (
+    "SELECT pos,kind,nullif(ordinal,-1),item,result,at FROM journal j WHERE process=?1 AND pos>?2 AND kind>=?4 "
+    f"AND {_NEWEST} AND {_UNCUT} ORDER BY pos LIMIT ?3"
+)
 
 
-def candidate_keys(connection: apsw.Connection, process: object, with_state: bool, limit: int) -> list[CheckpointKey]:
+def candidate_keys(connection: apsw.Connection, process: int, with_state: bool, limit: int) -> list[CheckpointKey]:
     """Restorable checkpoints of a process newest first; the query is the writer's and the reader's."""
-    rows = connection.execute(_CANDIDATES, (process, int(with_state), limit))
-    return [CheckpointKey(row[0]) for row in rows]  # type: ignore[arg-type]
+    return [key for (key,) in connection.execute(_CANDIDATES, (process, int(with_state), limit))]
 
 
 class SqliteReader:
-    """A connection of its own; the lock is for who shares it, a slow question for one must not be a wrong one for another."""
+    """A connection of its own. The lock is for who shares it: its questions queue, and never mix."""
 
     def __init__(self, path: str) -> None:
-        self._connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
-        self._connection.set_busy_timeout(5000)
-        self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        with reading():
+            self._connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+            self._connection.set_busy_timeout(5000)
+            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._lock = threading.Lock()
 
-    def _all(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
-        with self._lock:
+    def _all(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
+        with self._lock, reading():
             return self._connection.execute(sql, cast("Sequence[apsw.SQLiteValue]", values)).fetchall()
 
-    def _one(self, sql: str, values: Sequence[object] = ()) -> tuple[object, ...] | None:
+    def _one(self, sql: str, values: Sequence[object] = ()) -> Any:
         rows = self._all(sql, values)
         return rows[0] if rows else None
 
@@ -75,148 +81,128 @@ class SqliteReader:
         return process_row(row) if row else None
 
     def held(self) -> Sequence[ProcessRow]:
-        return [process_row(row) for row in self._all(f"{_PROCESS} WHERE now=1 AND state=?", (State.RUNNING,))]
+        rows = self._all(f"{_PROCESS} WHERE now=1 AND state=? ORDER BY k", (State.RUNNING,))
+        return [process_row(row) for row in rows]
 
     def processes(
         self, uid: int | None, states: Sequence[State], task_id: str | None, after: int | None, limit: int
     ) -> Sequence[ProcessRow]:
         where, values = ["now=1"], list[object]()
-        if uid is not None:
-            where.append("uid=?")
-            values.append(uid)
         if states:
-            where.append(f"state IN ({','.join('?' * len(states))})")
+            where.append(f"state IN ({_marks(states)})")
             values.extend(states)
-        if task_id is not None:
-            where.append("task_id=?")
-            values.append(task_id)
-        if after is not None:
-            where.append("k<?")
-            values.append(after)
+        for column, value in (("uid=?", uid), ("task_id=?", task_id), ("k<?", after)):
+            if value is not None:
+                where.append(column)
+                values.append(value)
         rows = self._all(f"{_PROCESS} WHERE {' AND '.join(where)} ORDER BY k DESC LIMIT ?", (*values, limit))
         return [process_row(row) for row in rows]
 
     def checkpoint_counts(self, keys: Sequence[ProcessKey]) -> Mapping[ProcessKey, int]:
-        rows = self._all(f"SELECT k,checkpoints FROM process WHERE k IN ({','.join('?' * len(keys))})", keys)  # noqa: S608
-        return cast("dict[ProcessKey, int]", dict(rows))  # type: ignore[arg-type]
+        return dict(self._all(f"SELECT k,checkpoints FROM process WHERE k IN ({_marks(keys)})", keys))
 
     # Checkpoints
 
     def checkpoint(self, key: CheckpointKey) -> CheckpointRow | None:
-        row = self._one(f"{_CHECKPOINT} WHERE c.k=?", (key,))
-        return checkpoint_row(row) if row else None
+        return self._checkpoint(f"{_CHECKPOINT} WHERE c.k=?", key)
 
     def find_checkpoint(self, uid: int | None, process_id: str, seq: int) -> CheckpointRow | None:
         # An operator may leave the user out: the newest of that name is meant.
-        user = "p.uid=?" if uid is not None else "?1 IS NULL"
-        row = self._one(
-            f"{_CHECKPOINT} WHERE {user} AND p.process_id=? AND c.seq=? ORDER BY c.k DESC", (uid, process_id, seq)
-        )
-        return checkpoint_row(row) if row else None
+        where = "p.process_id=?1 AND c.seq=?2 AND (?3 IS NULL OR p.uid=?3)"
+        return self._checkpoint(f"{_CHECKPOINT} WHERE {where} ORDER BY c.k DESC", process_id, seq, uid)
 
     def find_alias(self, uid: int | None, alias: str) -> CheckpointRow | None:
-        user = "a.uid=?" if uid is not None else "?1 IS NULL"
-        row = self._one(
-            f"SELECT {CHECKPOINT_COLUMNS} FROM alias a JOIN checkpoint c ON c.k=a.checkpoint JOIN process p ON p.k=c.process "  # noqa: S608
-            f"WHERE {user} AND a.id=?",
-            (uid, alias),
-        )
+        where = "k=(SELECT max(checkpoint) FROM alias WHERE id=?1 AND (?2 IS NULL OR uid=?2))"
+        return self._checkpoint(f"{_CHECKPOINT} WHERE c.{where}", alias, uid)
+
+    def _checkpoint(self, sql: str, *values: object) -> CheckpointRow | None:
+        row = self._one(sql, values)
         return checkpoint_row(row) if row else None
 
     def checkpoints(self, wanted: Filter) -> Sequence[CheckpointRow]:
-        sql, values = _page(wanted)
-        return [checkpoint_row(row) for row in self._all(sql, values)]
+        return [checkpoint_row(row) for row in page(self._all, wanted)]
 
     def content(self, key: CheckpointKey) -> Content:
         row = self._one("SELECT manifest,small FROM checkpoint WHERE k=?", (key,))
         if row is None:
             raise UnknownCheckpoint("the checkpoint is gone", details={"what": "checkpoint"})
-        manifest, small = cast("tuple[bytes, bytes | None]", row)
+        manifest, small = row
         if small is not None:
             return Content(manifest, small, ())
-        rows = self._all("SELECT ordinal,body FROM part WHERE checkpoint=? ORDER BY ordinal,extent", (key,))
-        bodies: dict[object, list[BodyKey]] = {}
-        for ordinal, body in rows:
-            bodies.setdefault(ordinal, []).append(cast("BodyKey", body))
-        count = cast("int", max(bodies, default=-1)) + 1  # type: ignore[type-var]
+        bodies: dict[int, list[BodyKey]] = {}
+        for ordinal, body in self._all(
+            "SELECT ordinal,body FROM part WHERE checkpoint=? ORDER BY ordinal,extent", (key,)
+        ):
+            bodies.setdefault(ordinal, []).append(body)
+        count = max(bodies, default=-1) + 1
         return Content(manifest, None, tuple(tuple(bodies.get(ordinal, ())) for ordinal in range(count)))
 
     def tags(self, keys: Sequence[CheckpointKey]) -> Mapping[CheckpointKey, Sequence[str]]:
-        marks = ",".join("?" * len(keys))
-        rows = self._all(f"SELECT checkpoint,tag FROM tag WHERE checkpoint IN ({marks}) ORDER BY checkpoint,tag", keys)  # noqa: S608
-        grouped = groupby(rows, key=lambda row: row[0])
-        return {cast("CheckpointKey", key): [cast("str", row[1]) for row in some] for key, some in grouped}
+        rows = self._all(
+            f"SELECT checkpoint,tag FROM tag WHERE checkpoint IN ({_marks(keys)}) ORDER BY checkpoint,tag", keys
+        )
+        return {key: [tag for _, tag in some] for key, some in groupby(rows, key=lambda row: row[0])}
 
     def dependencies(self, key: CheckpointKey) -> Sequence[CheckpointKey]:
         return [
-            cast("CheckpointKey", row[0])
-            for row in self._all("SELECT needs FROM dependency WHERE checkpoint=?", (key,))
+            needs for (needs,) in self._all("SELECT needs FROM dependency WHERE checkpoint=? ORDER BY needs", (key,))
         ]
 
     def candidates(self, process: ProcessKey, with_state: bool) -> Sequence[CheckpointKey]:
-        with self._lock:
-            return candidate_keys(self._connection, process, with_state, 64)
+        return [key for (key,) in self._all(_CANDIDATES, (process, int(with_state), 64))]
 
     # Chunks
 
     def body_chunks(self, body: BodyKey) -> Sequence[ChunkRow]:
         row = self._one("SELECT chunks FROM body WHERE k=?", (body,))
-        keys = unpack_keys(cast("bytes", row[0])) if row else ()
-        marks = ",".join("?" * len(set(keys)))
-        rows = self._all(f"SELECT k,id,pack,at,stored,bytes,encoding FROM chunk WHERE k IN ({marks})", tuple(set(keys)))  # noqa: S608
-        found = {one[0]: _chunk(one) for one in rows}
+        keys = unpack_keys(row[0]) if row else ()
+        wanted = tuple(set(keys))
+        rows = self._all(f"SELECT {CHUNK_COLUMNS} FROM chunk WHERE k IN ({_marks(wanted)})", wanted)
+        found = {one[0]: chunk_row(one) for one in rows}
         return [found[key] for key in keys if key in found]
 
     def find_chunk(self, namespace: int, id: bytes) -> ChunkRow | None:
-        row = self._one(
-            "SELECT k,id,pack,at,stored,bytes,encoding FROM chunk WHERE ns=? AND id=? AND state<2", (namespace, id)
-        )
-        return _chunk(row) if row else None
+        row = self._one(f"SELECT {CHUNK_COLUMNS} FROM chunk WHERE ns=? AND id=? AND state<2", (namespace, id))
+        return chunk_row(row) if row else None
 
     def packs(self) -> Mapping[PackKey, str]:
-        return {cast("PackKey", row[0]): cast("str", row[1]) for row in self._all("SELECT k,name FROM pack")}
+        return dict(self._all("SELECT k,name FROM pack"))
 
     # Result journal
 
     def journal(self, process: ProcessKey, after: int, limit: int, failed_only: bool) -> Sequence[JournalRow]:
-        kind = "AND j.kind=1 " if failed_only else ""
-        rows = self._all(
-            f"SELECT pos,kind,ordinal,item,result,at FROM journal j WHERE process=? AND pos>? {kind}AND {_UNCUT} ORDER BY pos LIMIT ?",  # noqa: S608
-            (process, after, limit),
+        return [JournalRow(*row) for row in self._all(_JOURNAL, (process, after, limit, int(failed_only)))]
+
+    def journal_counts(self, process: ProcessKey, before: int) -> tuple[int, int]:
+        done, failed = self._one(
+            "SELECT count(*) FILTER (WHERE kind=0),count(*) FILTER (WHERE kind=1) FROM journal_item j "
+            f"WHERE process=? AND pos<? AND {_UNCUT}",
+            (process, before),
         )
-        return [JournalRow(*row) for row in rows]  # type: ignore[arg-type]
+        return done, failed
 
     def records(self, process: ProcessKey, first: int, count: int) -> Sequence[tuple[int, int, int]]:
         rows = self._all(
-            "SELECT pos,kind,ordinal FROM journal WHERE process=? AND ordinal>=? AND ordinal<? ORDER BY pos",
+            "SELECT pos,kind,ordinal FROM journal_item WHERE process=? AND ordinal>=? AND ordinal<?",
             (process, first, first + count),
         )
-        return cast("list[tuple[int, int, int]]", rows)
+        rows.sort()  # by position; nearly sorted already, where items end in their order
+        return rows
 
     def cuts(self, process: ProcessKey) -> Sequence[Cut]:
-        rows = self._all("SELECT after_pos,upto_pos FROM journal_cut WHERE process=?", (process,))
-        return [Cut(*row) for row in cast("list[tuple[int, int]]", rows)]
+        rows = self._all("SELECT after_pos,upto_pos FROM journal_cut WHERE process=? ORDER BY 1,2", (process,))
+        return [Cut(*row) for row in rows]
 
     def done_digests(self, process: ProcessKey, after: bytes, limit: int) -> Sequence[tuple[bytes, int]]:
-        return cast(
-            "list[tuple[bytes, int]]",
-            self._all(
-                f"SELECT digest,kind FROM journal_item j WHERE process=? AND digest>? AND {_UNCUT} ORDER BY digest LIMIT ?",  # noqa: S608
-                (process, after, limit),
-            ),
+        return self._all(
+            "SELECT digest,kind FROM journal_item j WHERE process=? AND ordinal=-1 AND digest>? "
+            f"AND {_UNCUT} ORDER BY digest LIMIT ?",
+            (process, after, limit),
         )
-
-    def journal_counts(self, process: ProcessKey, before: int) -> tuple[int, int]:
-        rows = self._all(
-            f"SELECT kind,count(*) FROM journal j WHERE process=? AND pos<? AND {_UNCUT} GROUP BY kind",  # noqa: S608
-            (process, before),
-        )
-        counts = cast("dict[int, int]", dict(rows))  # type: ignore[arg-type]
-        return counts.get(0, 0), counts.get(1, 0)
 
     def suspects(self, process: ProcessKey) -> Sequence[Suspect]:
-        rows = self._all("SELECT item,ordinal,attempts,evidence FROM suspect WHERE process=?", (process,))
-        return [Suspect(*row) for row in rows]  # type: ignore[arg-type]
+        rows = self._all("SELECT item,ordinal,attempts,evidence FROM suspect WHERE process=? ORDER BY item", (process,))
+        return [Suspect(*row) for row in rows]
 
     # The store
 
@@ -226,31 +212,33 @@ class SqliteReader:
             "AND (?3 IS NULL OR process_id=?3) ORDER BY seq LIMIT ?4",
             (since, uid, process_id, limit),
         )
-        return [Event(*row[:5], msgpack.unpackb(row[5])) for row in rows]  # type: ignore[arg-type]
+        return [Event(seq, at, kind, name, owner, msgpack.unpackb(data)) for seq, at, kind, name, owner, data in rows]
 
     def last_event(self) -> int:
-        row = self._one("SELECT max(seq) FROM event")
-        return cast("int", row[0]) if row and row[0] is not None else 0
+        (newest,) = self._one("SELECT coalesce(max(seq),0) FROM event")
+        return cast("int", newest)
 
     def totals(self, uid: int | None) -> Totals:
+        # Of one user the rows lie together; of all there are few: a handful for each user.
+        user, values = ("", ()) if uid is None else ("WHERE uid=? ", (uid,))
         rows = self._all(
-            "SELECT dim,value,sum(n),sum(logical),sum(stored) FROM counter WHERE ?1 IS NULL OR uid=?1 GROUP BY dim,value",
-            (uid,),
+            f"SELECT dim,value,sum(n),sum(logical),sum(stored) FROM counter {user}GROUP BY dim,value", values
         )
-        counted = {(row[0], row[1]): cast("tuple[int, int, int]", row[2:]) for row in rows}
-        nothing = (0, 0, 0)
-        live, trash = counted.get((2, Place.LIVE), nothing), counted.get((2, Place.TRASH), nothing)
-        packs = self._one("SELECT coalesce(sum(bytes),0) FROM pack")
-        status = {
-            word: counted.get((0, value), nothing)[0] for value, word in enumerate(("active", "completed", "failed"))
-        }
+        counted: dict[tuple[int, int], tuple[int, int, int]] = {(row[0], row[1]): row[2:] for row in rows}
+
+        def count(dimension: int, value: int) -> tuple[int, int, int]:
+            return counted.get((dimension, value), (0, 0, 0))
+
+        places = {place: count(counting.PLACE, place) for place in Place}
+        (packs,) = self._one("SELECT coalesce(sum(bytes),0) FROM pack") if uid is None else (0,)
+        status = {word: count(counting.STATUS, value)[0] for value, word in enumerate(counting.STATUS_WORDS)}
         return Totals(
-            checkpoints=live[0],
-            logical_bytes=live[1],
-            stored_bytes=live[2] + trash[2] + cast("int", packs[0] if packs else 0),
-            trash=trash[0],
-            by_type={one.word: counted.get((1, one.value), nothing)[0] for one in CheckpointType},
-            by_status={**status, "expired": trash[0], "archived": counted.get((2, Place.ARCHIVED), nothing)[0]},
+            checkpoints=places[Place.LIVE][0],
+            logical_bytes=places[Place.LIVE][1],
+            stored_bytes=sum(stored for _, _, stored in places.values()) + packs,
+            trash=places[Place.TRASH][0],
+            by_type={one.word: count(counting.TYPE, one)[0] for one in CheckpointType},
+            by_status={**status, "expired": places[Place.TRASH][0], "archived": places[Place.ARCHIVED][0]},
         )
 
     def setting(self, key: str) -> int | bytes | str | None:
@@ -261,47 +249,6 @@ class SqliteReader:
         self._connection.close()
 
 
-def _chunk(row: Sequence[object]) -> ChunkRow:
-    key, id_, pack, at, stored, plain, encoding = row
-    return ChunkRow(
-        cast("ChunkKey", key), cast("bytes", id_), cast("PackKey", pack), cast("int", at), cast("int", stored),
-        cast("int", plain), cast("int", encoding),
-    )  # fmt: skip
-
-
-def _page(wanted: Filter) -> tuple[str, list[object]]:
-    where: list[str] = []
-    values: list[object] = []
-
-    def add(text: str, *some: object) -> None:
-        where.append(text)
-        values.extend(some)
-
-    # CROSS JOIN keeps SQLite from beginning with the processes: the order wanted is that of the checkpoints.
-    source = "checkpoint c CROSS JOIN process p ON p.k=c.process"
-    if wanted.tag is not None:
-        source = f"tag t CROSS JOIN {source} AND c.k=t.checkpoint"
-        add("t.tag=?", wanted.tag)
-    if wanted.status is not None:
-        place, states = _STATUS[wanted.status]
-        add(f"c.place=? AND p.state IN ({','.join(str(int(state)) for state in states)})", place)
-    else:
-        add("c.place=1" if wanted.trash else "c.place!=1")
-    if wanted.process_id is not None:
-        owner = "" if wanted.uid is None else f" AND uid={wanted.uid:d}"
-        add(f"c.process IN (SELECT k FROM process WHERE process_id=?{owner})", wanted.process_id)  # noqa: S608 - a number
-    for column, value in (
-        ("c.process=?", wanted.process),
-        ("p.uid=?", wanted.uid),
-        ("c.task_id=?", wanted.task_id),
-        ("c.type=?", wanted.type),
-        ("c.created_at>=?", wanted.since),
-        ("c.created_at<=?", wanted.until),
-        ("c.k<?", wanted.before),
-    ):
-        if value is not None:
-            add(column, value)
-    # Numbers go on over the lives of a process, and rise with k: of one process they are an index, newest first.
-    order = "c.k" if wanted.process is None and wanted.process_id is None else "c.seq"
-    sql = f"SELECT {CHECKPOINT_COLUMNS} FROM {source} WHERE {' AND '.join(where)} ORDER BY {order} DESC LIMIT ?"  # noqa: S608
-    return sql, [*values, wanted.limit]
+def _marks(values: Sequence[object]) -> str:
+    """As many question marks."""
+    return ",".join("?" * len(values))

@@ -1,34 +1,34 @@
-"""Rows to values and back, for writer and reader alike."""
+"""Rows of SQLite to values, for whoever reads or writes."""
 
 import struct
 from collections.abc import Sequence
-
+from typing import Any
 
 from ckptd.core.change import CheckpointRow, CheckpointType, Place, ProcessRow, ProgressNow
 from ckptd.core.ids import CheckpointKey, Epoch, Holder, ProcessKey
 from ckptd.core.process_table import Mode, State
-
+from ckptd.store.catalog.interface import ChunkRow
 
 PROCESS_COLUMNS = (
     "k,uid,process_id,incarnation,epoch,state,task_id,description,boot_id,holder_pid,holder_start,session,"
     "total,completed,step,batch,metadata,done,failed,speed,progress_at,fingerprint,schema_version,policy,sequence,"
-    "mode,head,next_seq,next_pos,deaths,registered_at,ended_at,checkpoints"
+    "mode,head,next_seq,next_pos,deaths,registered_at,ended_at"
 )
 
 
-def process_row(row: Sequence[object]) -> ProcessRow:
+def process_row(row: Sequence[Any]) -> ProcessRow:
     """A row of PROCESS_COLUMNS."""
     (
         key, uid, process_id, incarnation, epoch, state, task_id, description, boot_id, pid, start, session,
         total, completed, step, batch, metadata, done, failed, speed, progress_at, fingerprint, schema_version, policy,
-        sequence, mode, head, next_seq, next_pos, deaths, registered_at, ended_at, _,
+        sequence, mode, head, next_seq, next_pos, deaths, registered_at, ended_at,
     ) = row  # fmt: skip
-    holder = None if boot_id is None else Holder(boot_id, pid, start, session)  # type: ignore[arg-type]
-    progress = ProgressNow(total, completed, step, batch, metadata, done, failed, speed, progress_at)  # type: ignore[arg-type]
+    holder = None if boot_id is None else Holder(boot_id, pid, start, session)
+    progress = ProgressNow(total, completed, step, batch, metadata, done, failed, speed, progress_at)
     return ProcessRow(
-        ProcessKey(key), uid, process_id, incarnation, Epoch(epoch), State(state), task_id, description, holder,  # type: ignore[arg-type]
-        progress, fingerprint, schema_version, policy, sequence, Mode(mode), head, next_seq, next_pos, deaths,  # type: ignore[arg-type]
-        registered_at, ended_at,  # type: ignore[arg-type]
+        ProcessKey(key), uid, process_id, incarnation, Epoch(epoch), State(state), task_id, description, holder,
+        progress, fingerprint, schema_version, policy, sequence, Mode(mode), head, next_seq, next_pos, deaths,
+        registered_at, ended_at,
     )  # fmt: skip
 
 
@@ -39,17 +39,25 @@ CHECKPOINT_COLUMNS = (
 )
 
 
-def checkpoint_row(row: Sequence[object]) -> CheckpointRow:
+def checkpoint_row(row: Sequence[Any]) -> CheckpointRow:
     """A row of CHECKPOINT_COLUMNS (checkpoint c joined with process p)."""
     (
         key, process, uid, process_id, state, seq, epoch, type_, place, created_at, expires_at, ended_at, pinned, logical,
         own, position, attempts, has_state, schema_version, checksum, task_id, description, metadata, alias,
     ) = row  # fmt: skip
     return CheckpointRow(
-        CheckpointKey(key), ProcessKey(process), uid, process_id, State(state), seq, Epoch(epoch), CheckpointType(type_),  # type: ignore[arg-type]
-        Place(place), created_at, expires_at, ended_at, bool(pinned), logical, own, position, attempts, bool(has_state),  # type: ignore[arg-type]
-        schema_version, checksum, task_id, description, metadata, alias,  # type: ignore[arg-type]
+        CheckpointKey(key), ProcessKey(process), uid, process_id, State(state), seq, Epoch(epoch), CheckpointType(type_),
+        Place(place), created_at, expires_at, ended_at, bool(pinned), logical, own, position, attempts, bool(has_state),
+        schema_version, checksum, task_id, description, metadata, alias,
     )  # fmt: skip
+
+
+CHUNK_COLUMNS = "k,id,pack,at,stored,bytes,encoding"
+
+
+def chunk_row(row: Sequence[Any]) -> ChunkRow:
+    """A row of CHUNK_COLUMNS."""
+    return ChunkRow(*row)
 
 
 def pack_keys(keys: Sequence[int]) -> bytes:

@@ -22,8 +22,9 @@ CREATE TABLE process(k INTEGER PRIMARY KEY, uid INT, process_id TEXT, now INT, i
   fingerprint BLOB, schema_version INT, policy BLOB, abandon_after INT, sequence BLOB, mode INT, head INT, next_seq INT,
   next_pos INT, deaths INT, checkpoints INT, registered_at INT, ended_at INT);
 CREATE UNIQUE INDEX process_now ON process(uid,process_id) WHERE now=1;
-CREATE INDEX process_all ON process(uid,process_id,k);
+CREATE INDEX process_all ON process(process_id,uid,k);
 CREATE INDEX process_state ON process(state,k) WHERE now=1;
+CREATE INDEX process_old ON process(checkpoints,k) WHERE now=0;
 CREATE TABLE member(process INT, epoch INT, member BLOB, answers BLOB, PRIMARY KEY(process,epoch,member)) WITHOUT ROWID;
 CREATE TABLE request(session BLOB, seq INT, answer BLOB, at INT, PRIMARY KEY(session,seq)) WITHOUT ROWID;
 CREATE INDEX request_at ON request(at);
@@ -37,7 +38,7 @@ CREATE UNIQUE INDEX checkpoint_seq ON checkpoint(process,seq);
 CREATE INDEX checkpoint_trash ON checkpoint(ended_at) WHERE place=1;
 CREATE INDEX checkpoint_due ON checkpoint(expires_at) WHERE place=0 AND pinned=0 AND expires_at IS NOT NULL;
 CREATE INDEX checkpoint_pin ON checkpoint(process) WHERE pinned=1;
-CREATE TABLE alias(uid INT, id TEXT, checkpoint INT, PRIMARY KEY(uid,id)) WITHOUT ROWID;
+CREATE TABLE alias(id TEXT, uid INT, checkpoint INT, PRIMARY KEY(id,uid)) WITHOUT ROWID;
 CREATE TABLE tag(tag TEXT, checkpoint INT, PRIMARY KEY(tag,checkpoint)) WITHOUT ROWID;
 CREATE INDEX tag_of ON tag(checkpoint);
 CREATE TABLE dependency(checkpoint INT, needs INT, PRIMARY KEY(checkpoint,needs)) WITHOUT ROWID;
@@ -57,14 +58,16 @@ CREATE INDEX chunk_pack ON chunk(pack,at);
 CREATE INDEX chunk_dying ON chunk(state,since) WHERE state>0;
 CREATE INDEX chunk_base ON chunk(base) WHERE base IS NOT NULL;
 CREATE TABLE body_of(chunk INT, body INT, PRIMARY KEY(chunk,body)) WITHOUT ROWID;
-CREATE TABLE pack(k INTEGER PRIMARY KEY, name BLOB UNIQUE, ns INT, class INT, state INT, bytes INT, live INT,
+CREATE TABLE pack(k INTEGER PRIMARY KEY, name TEXT UNIQUE, ns INT, class INT, state INT, bytes INT, live INT,
   wrapped_key BLOB, key_version INT, created_at INT, scrubbed_at INT);
 CREATE INDEX pack_live ON pack(state,live);
 CREATE TABLE damage(pack INT, at INT, bytes INT, chunk INT, found_at INT, how TEXT, state INT, PRIMARY KEY(pack,at)) WITHOUT ROWID;
 
-CREATE TABLE journal(process INT, pos INT, epoch INT, member BLOB, kind INT, ordinal INT, item BLOB, result BLOB, body INT,
-  at INT, PRIMARY KEY(process,pos)) WITHOUT ROWID;
-CREATE TABLE journal_item(process INT, digest BLOB, pos INT, kind INT, PRIMARY KEY(process,digest)) WITHOUT ROWID;
+-- an item is known by its ordinal, or by ordinal -1 and the digest of its key; journal_item = the newest record of each
+CREATE TABLE journal(process INT, pos INT, epoch INT, member BLOB, kind INT, ordinal INT, digest BLOB, item BLOB,
+  result BLOB, body INT, at INT, PRIMARY KEY(process,pos)) WITHOUT ROWID;
+CREATE TABLE journal_item(process INT, ordinal INT, digest BLOB, pos INT, kind INT,
+  PRIMARY KEY(process,ordinal,digest)) WITHOUT ROWID;
 -- one row a rewind: records and checkpoints in the half-open ranges are set aside, and never rewritten
 CREATE TABLE journal_cut(process INT, after_pos INT, upto_pos INT, after_seq INT, upto_seq INT, epoch INT,
   PRIMARY KEY(process,after_pos,after_seq)) WITHOUT ROWID;

@@ -1,0 +1,120 @@
+"""Packs, chunks and bodies: rows for bytes that are on disk already, and how they go when nothing refers to them.
+
+A chunk's life: ZERO until a body refers to it, LIVE, ZERO again, CONDEMNED, gone. Each step is a transaction; a save
+that meets a CONDEMNED chunk brings its bytes anew, and the row gets the new place.
+"""
+
+from collections.abc import Sequence
+
+import apsw
+
+from ckptd.core.ids import BodyKey, ChunkKey, PackKey
+from ckptd.store.catalog.interface import NewChunk
+from ckptd.store.catalog.sqlite.rows import pack_keys, unpack_keys
+
+LIVE, ZERO, CONDEMNED = 0, 1, 2
+
+
+def add_pack(connection: apsw.Connection, name: str, at: int) -> PackKey:
+    """See `Catalog.add_pack`."""
+    connection.execute("INSERT INTO pack(name,ns,class,state,bytes,live,created_at) VALUES(?,0,0,0,0,0,?)", (name, at))
+    return PackKey(connection.last_insert_rowid())
+
+
+def add_chunks(
+    connection: apsw.Connection, namespace: int, pack: PackKey, chunks: Sequence[NewChunk], at: int
+) -> Sequence[ChunkKey]:
+    """See `Catalog.add_chunks`."""
+    keys, live = [], 0
+    for chunk in chunks:
+        key, is_used = _add_chunk(connection, namespace, pack, chunk, at)
+        keys.append(key)
+        live += chunk.stored_bytes if is_used else 0
+    end = max((chunk.offset + chunk.stored_bytes for chunk in chunks), default=0)
+    connection.execute("UPDATE pack SET live=live+?,bytes=max(bytes,?) WHERE k=?", (live, end, pack))
+    return keys
+
+
+def _add_chunk(
+    connection: apsw.Connection, namespace: int, pack: PackKey, chunk: NewChunk, at: int
+) -> tuple[ChunkKey, bool]:
+    """(key, whether these bytes are the ones that count: of two saves with the same new chunk the first one's do)."""
+    place = (ZERO, at, pack, chunk.offset, chunk.stored_bytes, chunk.encoding)
+    row = connection.execute(
+        "SELECT k,state,pack,stored FROM chunk WHERE ns=? AND id=?", (namespace, chunk.id)
+    ).fetchone()
+    if row is None:
+        connection.execute(
+            "INSERT INTO chunk(state,since,pack,at,stored,encoding,ns,id,refs,bytes,depth) VALUES(?,?,?,?,?,?,?,?,0,?,0)",
+            (*place, namespace, chunk.id, chunk.plain_bytes),
+        )
+        return ChunkKey(connection.last_insert_rowid()), True
+    key, state, old_pack, old_stored = row
+    if state != CONDEMNED:
+        return key, False
+    connection.execute("UPDATE pack SET live=live-? WHERE k=?", (old_stored, old_pack))
+    connection.execute("UPDATE chunk SET state=?,since=?,pack=?,at=?,stored=?,encoding=? WHERE k=?", (*place, key))
+    return key, True
+
+
+def add_body(
+    connection: apsw.Connection, namespace: int, hash: bytes, plain_bytes: int, chunks: Sequence[ChunkKey]
+) -> BodyKey:
+    """See `Catalog.add_body`."""
+    row = connection.execute("SELECT k FROM body WHERE ns=? AND hash=?", (namespace, hash)).fetchone()
+    if row is not None:
+        return BodyKey(row[0])
+    connection.execute(
+        "INSERT INTO body(ns,hash,bytes,refs,chunks) VALUES(?,?,?,0,?)",
+        (namespace, hash, plain_bytes, pack_keys(chunks)),
+    )
+    key = BodyKey(connection.last_insert_rowid())
+    before = connection.total_changes()
+    connection.executemany("UPDATE chunk SET refs=refs+1,state=0 WHERE k=? AND state<2", [(chunk,) for chunk in chunks])
+    # The holds see to it; a body that refers to bytes on their way out would be a checkpoint that can't be read.
+    assert connection.total_changes() - before == len(chunks), "a chunk of a new body is condemned or gone"
+    return key
+
+
+def sweep(connection: apsw.Connection, held: frozenset[bytes], now: int, limit: int) -> bool:
+    """See `Catalog.sweep`: bodies without a reference go, chunks go ZERO, CONDEMNED and then are deleted.
+
+    A body without a reference can't be one that is about to get its first: making it and referring to it are one
+    transaction.
+    """
+    freed = _free_bodies(connection, now, limit)
+    dying = list(connection.execute("SELECT k,pack,stored FROM chunk WHERE state=? LIMIT ?", (CONDEMNED, limit)))
+    connection.executemany("DELETE FROM chunk WHERE k=?", [(key,) for key, _, _ in dying])
+    connection.executemany("UPDATE pack SET live=live-? WHERE k=?", [(stored, pack) for _, pack, stored in dying])
+    condemned: list[int] = []
+    for key, id_ in connection.execute("SELECT k,id FROM chunk WHERE state=?", (ZERO,)):
+        if id_ not in held:
+            condemned.append(key)
+            if len(condemned) == limit:
+                break
+    connection.executemany("UPDATE chunk SET state=?,since=? WHERE k=?", [(CONDEMNED, now, key) for key in condemned])
+    return bool(freed or condemned or len(dying) == limit)
+
+
+def _free_bodies(connection: apsw.Connection, now: int, limit: int) -> int:
+    """Drop bodies without a reference until they had `limit` chunks; how many."""
+    bodies: list[int] = []
+    chunks: list[int] = []
+    for key, packed in connection.execute("SELECT k,chunks FROM body WHERE refs=0 LIMIT ?", (limit,)):
+        bodies.append(key)
+        chunks += unpack_keys(packed)
+        if len(chunks) >= limit:
+            break
+    connection.executemany("DELETE FROM body WHERE k=?", [(key,) for key in bodies])
+    connection.executemany("UPDATE chunk SET refs=refs-1 WHERE k=?", [(key,) for key in chunks])
+    connection.executemany(
+        "UPDATE chunk SET state=?,since=? WHERE k=? AND refs=0 AND state=?",
+        [(ZERO, now, key, LIVE) for key in dict.fromkeys(chunks)],
+    )
+    return len(bodies)
+
+
+def dead_packs(connection: apsw.Connection) -> Sequence[tuple[PackKey, str]]:
+    """See `Catalog.dead_packs`."""
+    sql = "SELECT k,name FROM pack p WHERE NOT EXISTS(SELECT 1 FROM chunk WHERE pack=p.k) ORDER BY k"
+    return [(PackKey(key), name) for key, name in connection.execute(sql)]

@@ -1,0 +1,119 @@
+"""Checkpoints come into being and move between live and trash, with all that must stay in step: head, counters,
+references, aliases.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import apsw
+
+from ckptd.core.change import CheckpointType, NewCheckpoint, Place
+from ckptd.core.ids import CheckpointKey, ProcessKey
+from ckptd.store.catalog.sqlite.counting import Counters
+from ckptd.store.catalog.sqlite.processes import Process, Processes
+from ckptd.store.catalog.sqlite.reading import candidate_keys
+
+_INSERT = (
+    "INSERT INTO checkpoint(process,seq,epoch,type,place,created_at,expires_at,pinned,logical,own,journal_pos,attempts,"
+    "schema_version,has_state,checksum,task_id,description,metadata,alias,manifest,small) "
+    "VALUES(?,?,?,?,0,?,?,0,?,?,?,0,?,?,?,?,?,?,?,?,?)"
+)
+
+
+class Checkpoints:
+    """The checkpoints that a batch makes and moves."""
+
+    def __init__(self, connection: apsw.Connection, processes: Processes, counters: Counters) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+        self._processes = processes
+        self._counters = counters
+
+    def save(self, new: NewCheckpoint, process: Process) -> None:
+        """Make one visible; it is the head."""
+        values = (
+            process.k, new.seq, process.epoch, new.type, new.created_at, new.expires_at, new.logical_bytes, new.own_bytes,
+            new.journal_position, new.schema_version, new.has_state, new.checksum, new.task_id, new.description,
+            new.metadata, new.alias, new.manifest, new.small,
+        )  # fmt: skip
+        self._execute(_INSERT, values)
+        key = CheckpointKey(self._connection.last_insert_rowid())
+        process.head, process.next_seq = key, max(process.next_seq, new.seq + 1)
+        process.next_pos = max(process.next_pos, new.journal_position)
+        self._counters.appear(process, new.type, 1)
+        stored = len(new.small) if new.small is not None else 0
+        self._counters.place(process.uid, Place.LIVE, 1, new.logical_bytes, stored)
+        if new.parts or new.tags or new.depends or new.alias is not None:
+            self._relate(key, new, process)
+
+    def _relate(self, key: CheckpointKey, new: NewCheckpoint, process: Process) -> None:
+        many = self._connection.executemany
+        bodies = [
+            (key, ordinal, extent, body)
+            for ordinal, part in enumerate(new.parts)
+            for extent, body in enumerate(part.bodies)
+        ]
+        many("INSERT INTO part VALUES(?,?,?,?)", bodies)
+        many("UPDATE body SET refs=refs+1 WHERE k=?", [(body,) for _, _, _, body in bodies])
+        many("INSERT OR IGNORE INTO tag VALUES(?,?)", [(tag, key) for tag in new.tags])
+        many("INSERT OR IGNORE INTO dependency VALUES(?,?)", [(key, needed) for needed in new.depends])
+        if new.alias is not None:
+            name = (new.alias, process.uid)
+            old = self._execute("SELECT checkpoint FROM alias WHERE id=? AND uid=?", name).fetchone()
+            if old is not None:
+                self.trash(old, new.created_at)
+            self._execute("INSERT OR REPLACE INTO alias VALUES(?,?,?)", (*name, key))
+
+    def trash(self, keys: Iterable[CheckpointKey], at: int) -> int:
+        """Move to the trash; how many were there to move."""
+        return sum(self._transfer(key, Place.LIVE, Place.TRASH, at) for key in keys)
+
+    def revive(self, keys: Iterable[CheckpointKey]) -> int:
+        """Back from the trash, without an end: what was revived must not expire at the next look.
+
+        One whose alias has moved on meanwhile is known by its own id.
+        """
+        moved = 0
+        for key in keys:
+            if self._transfer(key, Place.TRASH, Place.LIVE, None):
+                moved += 1
+                self._execute(
+                    "UPDATE checkpoint SET expires_at=NULL,alias=(SELECT id FROM alias a WHERE a.id=checkpoint.alias "
+                    "AND a.checkpoint=k) WHERE k=?",
+                    (key,),
+                )
+        return moved
+
+    def pin(self, keys: Iterable[CheckpointKey], pinned: int) -> int:
+        """Pin or unpin what isn't in the trash; how many there were."""
+        moved = 0
+        for key in keys:
+            self._execute("UPDATE checkpoint SET pinned=? WHERE k=? AND place!=1", (pinned, key))
+            moved += self._connection.changes()
+        return moved
+
+    def _transfer(self, key: CheckpointKey, source: Place, target: Place, at: int | None) -> int:
+        row: Any = self._execute(
+            "SELECT process,type,logical,coalesce(length(small),0) FROM checkpoint WHERE k=? AND place=?", (key, source)
+        ).fetchone()
+        if row is None:
+            return 0
+        process = self._processes.load(ProcessKey(row[0]))
+        assert process is not None, "a process row outlives its checkpoints"
+        self._processes.changed(process)
+        self._execute("UPDATE checkpoint SET place=?,ended_at=? WHERE k=?", (target, at, key))
+        self._counters.appear(process, CheckpointType(row[1]), 1 if target is Place.LIVE else -1)
+        self._counters.place(process.uid, source, -1, -row[2], -row[3])
+        self._counters.place(process.uid, target, 1, row[2], row[3])
+        if target is Place.LIVE or process.head == key:
+            newest = candidate_keys(self._connection, process.k, False, 1)
+            process.head = newest[0] if newest else None
+        return 1
+
+    def tried(self, key: CheckpointKey) -> None:
+        """A worker died before it showed that the restore went well."""
+        self._execute("UPDATE checkpoint SET attempts=attempts+1 WHERE k=?", (key,))
+
+    def proven(self, key: CheckpointKey, at: int) -> None:
+        """A restore went well."""
+        self._execute("UPDATE checkpoint SET attempts=0,proven_at=? WHERE k=?", (at, key))
