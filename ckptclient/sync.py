@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeAlias, TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 from ckptclient import calls, clock
 from ckptclient.calls import Call
@@ -70,6 +70,7 @@ class Client(Session):
         self._turns: dict[threading.Lock, Callable[[], bool]] = {}
         # The leader waits for the socket and for this: somebody left bytes unsent, or closed the client.
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._close_wake = finalize(self, os.close, self._wake)
         _clients.add(self)
 
     def next_request(self) -> int:
@@ -314,9 +315,7 @@ class Client(Session):
         if self._link is not None:
             self._link.close()
             self._link = None
-        if self._wake >= 0:
-            os.close(self._wake)
-            self._wake = -1
+        self._close_wake()
         self._finder.close()
 
     def forked(self) -> None:

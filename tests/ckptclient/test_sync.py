@@ -1,5 +1,6 @@
 """What threads and forks add to a driver: who leads, who follows, and what a child may not use."""
 
+import gc
 import itertools
 import json
 import os
@@ -121,6 +122,13 @@ def test_reconnecting_and_closing_leave_no_descriptor(tmp_path: Path) -> None:
         for _ in range(3):
             assert client.call(calls.ping()) == 7
             daemon.restart()
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_client_that_is_dropped_leaves_no_descriptor(tmp_path: Path) -> None:
+    before = os.listdir("/proc/self/fd")
+    Client(tmp_path / "s")
+    gc.collect()
     assert os.listdir("/proc/self/fd") == before
 
 
