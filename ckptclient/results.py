@@ -293,7 +293,6 @@ class Attached(Answer):
     epoch: int
     state: str
     due: Tick
-    next_request: int
 
 
 @answer

@@ -344,7 +344,7 @@ class Save(Params):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GetCheckpoint(Params):
-    """One checkpoint with its parts; `PROCESS@latest` and an id's unique prefix are accepted. Small parts come along."""
+    """One checkpoint with its parts, by id, alias, `PROCESS@SEQ` or `PROCESS@latest`. Small parts come along."""
 
     checkpoint_id: CheckpointId
     data: Bool = True

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ckptclient.errors import Conflict, UnknownProcess
+from ckptclient.errors import BadRequest, Conflict, UnknownProcess
 from ckptclient.wire import params
 from ckptd.core import attempts, lease
 from ckptd.core.attempts import Death
@@ -113,7 +113,7 @@ class Processes:
     async def list_(self, caller: Caller, p: params.ListProcesses) -> Map:
         """A page of processes."""
         uid = None if caller.sees_all else caller.uid
-        states = [State[word.upper()] for word in p.states if word.upper() in State.__members__]
+        states = [_state(word) for word in p.states]
         rows = await self._context.backend.read(
             lambda reader: reader.processes(uid, states, p.task_id, p.after, p.limit)
         )
@@ -257,6 +257,12 @@ class Processes:
             change = Change(self._context.clock.now(), entry.uid, guard=guard, progress=entry.progress())
             waiting.append(self._context.backend.commit(change))
         await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def _state(word: str) -> State:
+    if word.upper() not in State.__members__:
+        raise BadRequest(f"{word!r} is no state of a process", hint=f"accepted: {', '.join(one.word for one in State)}")
+    return State[word.upper()]
 
 
 def _recollect(key: ProcessKey, reader: CatalogReader) -> tuple[CheckpointRow | None, Sequence[Suspect]]:

@@ -7,7 +7,7 @@ Not for: finding and reading checkpoints (`browsing`).
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ckptclient.errors import BadRequest, Conflict
@@ -161,6 +161,7 @@ class Saving:
         held = guard is not None and guard.epoch is not None
         if held:
             assert guard is not None
+            _refuse_our_name(part.name for part in p.parts)
             take_progress(entry, p.progress, guard.member, now)
         seq, entry.next_seq = entry.next_seq, entry.next_seq + 1
         standing = progress_part(entry.progress()) if held else None
@@ -190,6 +191,10 @@ class Saving:
         """Ingest what isn't inline, in threads; then, when those before it have gone, to the committer."""
         upload = self._uploads.take(asked.caller, asked.p.upload) if asked.p.upload is not None else None
         try:
+            if upload is not None:
+                upload.check_whole()
+                if asked.progress_part is not None:
+                    _refuse_our_name(part.name for part in upload.parts)
             if self._is_inline(asked):
                 await turn.comes()
                 saved = self._submit(asked, *_inline(asked))
@@ -266,6 +271,13 @@ class Saving:
             "level": "disk",
             "due": due,
         }
+
+
+def _refuse_our_name(names: Iterable[str]) -> None:
+    if PROGRESS_PART in names:
+        raise BadRequest(
+            f"a part can't be named {PROGRESS_PART!r}: the daemon adds one of that name", hint="choose another name"
+        )
 
 
 class _Turn:

@@ -5,8 +5,9 @@ bounded by what was announced, and nothing is left of it when its connection, th
 """
 
 import os
+from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 
@@ -26,7 +27,26 @@ class Upload:
     parts: Sequence[params.PartPlan]
     begins: Sequence[int]
     size_bytes: int
-    received_bytes: int = 0
+    written: list[tuple[int, int]] = field(default_factory=list)
+    """What has come, as ranges of the file that don't touch, in order."""
+
+    def cover(self, begin: int, end: int) -> None:
+        """Note that a range has come."""
+        at = bisect_left(self.written, (begin, begin))
+        first = at - 1 if at and self.written[at - 1][1] >= begin else at
+        last = first
+        while last < len(self.written) and self.written[last][0] <= end:
+            begin, end = min(begin, self.written[last][0]), max(end, self.written[last][1])
+            last += 1
+        self.written[first:last] = [(begin, end)]
+
+    def check_whole(self) -> None:
+        """Refuse to save what has holes: they would read as zeros."""
+        if self.size_bytes and self.written != [(0, self.size_bytes)]:
+            came = sum(end - begin for begin, end in self.written)
+            raise BadRequest(
+                f"only {came} of the upload's {self.size_bytes} bytes were written", hint="write every byte of every part before the save"
+            )
 
     def close(self) -> None:
         """Give the space back."""
@@ -84,7 +104,8 @@ class Uploads:
             raise NoSpace(
                 f"an upload can't be kept: {error.strerror}", hint="make room on the store's file system"
             ) from error
-        upload.received_bytes += len(piece.data)
+        begin = upload.begins[piece.part] + piece.offset
+        upload.cover(begin, begin + len(piece.data))
 
     def take(self, caller: Caller, number: int) -> Upload:
         """Take one out, to be saved and closed by who took it."""

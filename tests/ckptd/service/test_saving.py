@@ -10,7 +10,7 @@ import pytest
 
 from ckptclient.errors import BadRequest, Busy, Conflict, Fenced, Held, NoSpace, NotFound
 from ckptclient.wire import params as p
-from ckptd.service.uploads import UPLOADS_MAX
+from ckptd.service.uploads import UPLOADS_MAX, Upload
 from tests.ckptd.service.node import Node, Worker
 
 
@@ -96,6 +96,42 @@ async def test_uploads_are_bounded_and_end_with_their_connection(node: Node) -> 
     saving.dropped(worker.caller.connection)
     names = [os.readlink(entry.path) for entry in os.scandir("/proc/self/fd") if entry.is_symlink()]
     assert not [name for name in names if "spool" in name]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "left"),
+    [
+        ([(0, 5), (5, 10)], [(0, 10)]),
+        ([(5, 10), (0, 5)], [(0, 10)]),
+        ([(0, 2), (4, 6), (8, 10)], [(0, 2), (4, 6), (8, 10)]),
+        ([(0, 2), (4, 6), (8, 10), (1, 9)], [(0, 10)]),
+        ([(3, 4), (3, 4), (2, 3)], [(2, 4)]),
+    ],
+)
+def test_an_upload_knows_what_has_come(pieces: list[tuple[int, int]], left: list[tuple[int, int]]) -> None:
+    upload = Upload(-1, (), (), 10)
+    for begin, end in pieces:
+        upload.cover(begin, end)
+    assert upload.written == left
+
+
+async def test_an_upload_with_holes_is_refused(node: Node) -> None:
+    worker = node.worker()
+    saving = node.inside.services.saving
+    token = (await worker.register())["token"]
+    plan = (p.PartPlan(name="state", form=b"\x80", size_bytes=10),)
+    upload: Any = saving.open_upload(worker.caller, p.OpenUpload(parts=plan))["upload"]
+    await saving.write_part(worker.caller, p.WritePart(upload=upload, part=0, offset=2, data=b"12345678"))
+    with pytest.raises(BadRequest, match="only 8 of the upload's 10 bytes"):
+        await saving.save(worker.caller, p.Save(request=worker.next(), token=token, upload=upload))
+
+
+async def test_the_name_of_the_daemon_s_own_part_is_refused(node: Node) -> None:
+    worker = node.worker()
+    token = (await worker.register())["token"]
+    parts = (p.PartData(name="progress", form=b"\x80", data=b""),)
+    with pytest.raises(BadRequest, match="can't be named"):
+        await node.inside.services.saving.save(worker.caller, p.Save(request=worker.next(), token=token, parts=parts))
 
 
 async def test_an_id_that_the_caller_chose_moves(node: Node) -> None:
