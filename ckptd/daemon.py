@@ -28,7 +28,8 @@ from ckptd.errors import StoreFailed
 from ckptd.observe import log
 from ckptd.rpc.deaths import NAME_PREFIX, Deaths
 from ckptd.rpc.dispatch import Dispatch
-from ckptd.rpc.hub import Hub, Ties, Welcome
+from ckptd.rpc.greeting import Welcome
+from ckptd.rpc.hub import Hub, Ties
 from ckptd.rpc.limits import Bounds
 from ckptd.rpc.listener import Listener, adopt, bind
 from ckptd.rpc.methods import methods
@@ -129,7 +130,7 @@ class Daemon:
                 # Where one user alone can connect there is nobody to leave room for.
                 user_share=limits.user_share if self._config.socket_group else 1.0,
             ),
-            Welcome(f"ckptd {__version__}", store.lineage, os.getpid()),
+            Welcome(f"ckptd {__version__}", store.lineage, os.getpid(), bounds.requests_max),
             Ties(services.processes.connected, disconnected),
             store.metrics,
         )

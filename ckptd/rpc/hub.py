@@ -16,6 +16,7 @@ from ckptd.observe import log
 from ckptd.observe.metrics import Metrics
 from ckptd.rpc.deaths import Deaths
 from ckptd.rpc.dispatch import Dispatch
+from ckptd.rpc.greeting import Welcome
 from ckptd.rpc.limits import Bounds, Slots
 from ckptd.service.caller import Caller
 
@@ -34,15 +35,6 @@ class Member(Protocol):
 
     def close(self, why: str) -> None:
         """End, and give everything back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Welcome:
-    """What a daemon says of itself in the answer to a hello."""
-
-    server: str
-    lineage: bytes
-    pid: int
 
 
 @dataclass(frozen=True, slots=True)

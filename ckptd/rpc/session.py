@@ -27,16 +27,16 @@ from typing import Any, Final, cast
 
 from ckptclient.errors import BadRequest, CkptdError, Draining, Internal, ProtocolError
 from ckptclient.wire import limits as wire
-from ckptclient.wire.connection import Connection, PeerClosed, Role as End, negotiate
+from ckptclient.wire.connection import Connection, PeerClosed, Role as End
 from ckptclient.wire.messages import Reply, Request, error_to_wire
-from ckptclient.wire.params import Hello
 from ckptd import limits
-from ckptd.core.ids import Holder
 from ckptd.observe import log
 from ckptd.rpc.dispatch import answerable
+from ckptd.rpc.greeting import greet
 from ckptd.rpc.hub import Hub
 from ckptd.rpc.methods import Result, Route
-from ckptd.rpc.peer import Peer, boot_id
+from ckptd.rpc.outgoing import Outgoing
+from ckptd.rpc.peer import Peer
 from ckptd.service.caller import Caller, Role
 
 LOG = log.get(__name__)
@@ -45,8 +45,6 @@ _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(wire.descriptors_max * array.array("
 # As plain integers: an operation on the enumeration of flags costs as much as the read itself.
 _READ_FLAGS: Final = int(socket.MSG_CMSG_CLOEXEC)
 _TRUNCATED: Final = int(socket.MSG_CTRUNC)
-_FRAMES_ONE_CALL_MAX: Final = 512
-"""Below IOV_MAX."""
 
 
 class Session:
@@ -80,9 +78,7 @@ class Session:
         self._in_hand_bytes = 0
         self._reads: set[asyncio.Future[Any]] = set()
         self._yielding = 0
-        # Out: whole frames, and the rest of one that the kernel didn't take.
-        self._out: list[bytes] = []
-        self._out_bytes = 0
+        self._out = Outgoing()
         self._blocked = False
         self._reading = True
         self._closed = False
@@ -135,20 +131,20 @@ class Session:
         while waiting and begun < limits.turn_count_max and self._may_begin():
             self._begin(*waiting.popleft())
             begun += 1
-        if self._out and not self._blocked:
+        if self._out.size_bytes and not self._blocked:
             self._flush()
         if waiting or self._blocked or not self._reading:
             self._regulate()
 
     def _may_begin(self) -> bool:
         """Whether the request that waits longest may begin. Where it may not, what is in hand or unread wakes us."""
-        if self._in_hand == 0 and not self._out:
+        if self._in_hand == 0 and not self._out.size_bytes:
             return True
         bounds = self._hub.bounds
         if (
             self._in_hand >= bounds.requests_max
             or self._in_hand_bytes >= bounds.direction_bytes_max
-            or self._out_bytes >= bounds.direction_bytes_max
+            or self._out.size_bytes >= bounds.direction_bytes_max
         ):
             return False
         if not self._yielding and not self._bulky:
@@ -237,35 +233,18 @@ class Session:
         try:
             if (refusal := self._refusal or hub.dispatch.draining) is not None:
                 raise refusal
-            hello = Hello.unpack(request.params)
-            version = negotiate(hello.versions)
+            caller, welcome = greet(hub.welcome, peer, self._role, self._number, request.params)
         except CkptdError as error:
             self._refuse(request.id, request.method, error)
             return
         self._timer.cancel()
-        boot = boot_id()
-        holder = None
-        if peer.start is not None and peer.pidfd is not None and boot is not None:
-            holder = Holder(boot, peer.pid, peer.start, hello.session)
-            hub.deaths.connected(holder, peer.pidfd)
+        self.caller = caller
+        if caller.holder is not None and peer.pidfd is not None:
+            hub.deaths.connected(caller.holder, peer.pidfd)
         elif peer.pidfd is not None:
             os.close(peer.pidfd)
-        self.caller = Caller(peer.uid, peer.gid, peer.pid, self._role, hello.session, holder, self._number)
-        hub.ties.connected(self.caller)
-        LOG.debug("connected", connection=self._number, uid=peer.uid, pid=peer.pid, client=hello.client)
-        self._reply(
-            request.id,
-            request.method,
-            {
-                "version": version,
-                "server": hub.welcome.server,
-                "lineage": hub.welcome.lineage,
-                "role": self._role.name.lower(),
-                "uid": peer.uid,
-                "limits": {"frame_bytes_max": wire.frame_bytes_max, "requests_max": hub.bounds.requests_max},
-                "pid": hub.welcome.pid,
-            },
-        )
+        hub.ties.connected(caller)
+        self._reply(request.id, request.method, welcome)
 
     # --- flush ---
 
@@ -283,28 +262,21 @@ class Session:
             LOG.error("a reply can't be sent", method=method, why=error)
             told = Internal("the daemon's answer fits no frame", hint="ask for less at a time")
             frame = self._connection.send(Reply(reply.id, error_to_wire(told), None))
-        self._out.append(frame)
-        self._out_bytes += len(frame)
+        self._out.add(frame)
 
     def _flush(self) -> None:
         out = self._out
         try:
-            sent = self._sock.send(out[0]) if len(out) == 1 else self._sock.sendmsg(out[:_FRAMES_ONE_CALL_MAX])
-        except (BlockingIOError, InterruptedError):
-            sent = 0
+            whole = out.send(self._sock)
         except OSError as error:
             self.close(error.strerror or "the connection broke")
             return
-        self._out_bytes -= sent
-        if not self._out_bytes:
-            out.clear()
+        if not out.size_bytes:
             if self._blocked:
                 self._unblock()
             if self._connection.finished:
                 self.close("the conversation ended")
-            return
-        whole = _drop(out, sent)
-        if not self._blocked:
+        elif not self._blocked:
             self._blocked = True
             self._hub.loop.add_writer(self._fd, self._writable)
             self._await_reader()
@@ -361,20 +333,6 @@ def _failure(future: "asyncio.Future[Any]", draining: Draining | None) -> BaseEx
     if future.cancelled():
         return draining or Internal("the request was given up", hint="ask again")
     return future.exception()
-
-
-def _drop(frames: list[bytes], sent: int) -> int:
-    """Take the first `sent` bytes away; answers how many frames went whole."""
-    whole = 0
-    for frame in frames:
-        if sent < len(frame):
-            break
-        sent -= len(frame)
-        whole += 1
-    del frames[:whole]
-    if sent:
-        frames[0] = frames[0][sent:]
-    return whole
 
 
 def _close_descriptors(ancillary: list[tuple[int, int, bytes]]) -> int:

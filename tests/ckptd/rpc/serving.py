@@ -16,7 +16,8 @@ from ckptclient.wire.params import Nothing
 from ckptd.observe.metrics import Metrics
 from ckptd.rpc.deaths import Deaths
 from ckptd.rpc.dispatch import Dispatch
-from ckptd.rpc.hub import Hub, Ties, Welcome
+from ckptd.rpc.greeting import Welcome
+from ckptd.rpc.hub import Hub, Ties
 from ckptd.rpc.limits import Bounds
 from ckptd.rpc.listener import Listener, bind
 from ckptd.rpc.methods import Handler, Method, Route
@@ -58,7 +59,7 @@ class Serving:
             Dispatch({one.method.name: one for one in routes}),
             self.watch,
             bounds,
-            Welcome("ckptd test", b"L" * 16, os.getpid()),
+            Welcome("ckptd test", b"L" * 16, os.getpid(), bounds.requests_max),
             Ties(lambda who: self.said.append(("connected", who)), lambda who: self.said.append(("gone", who))),
             Metrics(),
         )

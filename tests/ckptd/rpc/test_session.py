@@ -1,6 +1,9 @@
 """One connection: answers, order, bounds, the end."""
 
 import asyncio
+import io
+import json
+import logging
 import os
 import socket
 from pathlib import Path
@@ -10,10 +13,11 @@ import pytest
 
 from ckptclient.errors import Conflict, NotFound
 from ckptclient.wire.params import Mutate, NamedProcess
+from ckptd.observe import log
 from ckptd.rpc.methods import Handler
 from ckptd.service.caller import Caller, Role
 from tests.ckptd.rpc.serving import frame, open_descriptors, route, serving
-from tests.fakes import settle
+from tests.fakes import FakeClock, settle
 from tests.waiting import wait_until_async
 
 
@@ -323,3 +327,41 @@ async def test_descriptors_that_nobody_asked_for_are_closed(tmp_path: Path, coun
         await wait_until_async(lambda: not served.hub.sessions)
         assert open_descriptors() == before - 1
         client.close()
+
+
+async def test_a_requests_log_lines_share_its_id_and_show_no_payload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = io.StringIO()
+    ours = log.get("test")
+
+    def now(_caller: Caller, _params: object) -> dict[str, object]:
+        ours.info("now")
+        raise KeyError("a payload")
+
+    async def later(_caller: Caller, _params: object) -> dict[str, object]:
+        ours.info("later, first step")
+        await settle(2)
+        ours.info("later, second step")
+        return {"data": object()}
+
+    for name in ("level", "write"):  # put back what `configure` changes
+        monkeypatch.setattr(log._Output, name, getattr(log._Output, name))
+    monkeypatch.setattr(logging.root, "handlers", logging.root.handlers)
+    monkeypatch.setattr(logging.root, "level", logging.root.level)
+    log.configure("info", "json", FakeClock(), lines)
+    async with serving(tmp_path, route("now", now), route("later", later)) as served:
+        client = await served.client()
+        await client.call("now")
+        await client.call("later")
+        client.close()
+    told = [json.loads(line) for line in lines.getvalue().splitlines()]
+    ids = [(line["event"], line.get("request", "").partition("-")[2]) for line in told]
+    assert ids == [
+        ("now", "2"),
+        ("a request met a bug", "2"),
+        ("later, first step", "3"),
+        ("later, second step", "3"),
+        ("a reply can't be sent", "3"),
+    ]
+    assert "object at" not in lines.getvalue()
