@@ -230,11 +230,10 @@ EVENT_WAIT_SECONDS = 2.0
 """How long one look for a state may rely on an event to end it."""
 
 
-def wait(session: Session, *, process: str, for_: tuple[str, ...]) -> Answer:
+def wait(session: Session, *, process: str, for_: tuple[str, ...], timeout: float | None) -> Answer:
     """Wait until a process is in one of the states."""
-    limit = session.common.timeout_seconds
     clock = session.world.clock
-    deadline = None if limit is None else clock.monotonic() + limit
+    deadline = None if timeout is None else clock.monotonic() + timeout
     name = naming.qualified(session, naming.process(session, process))
     since = -1
     while True:
@@ -246,7 +245,7 @@ def wait(session: Session, *, process: str, for_: tuple[str, ...]) -> Answer:
         if left <= 0:
             wanted = " or ".join(for_)
             raise TimedOut(
-                f"{info.process_id} is {info.state} and not {wanted} after {limit:g} s",
+                f"{info.process_id} is {info.state} and not {wanted} after {timeout:g} s",
                 hint=f"ckptctl show {info.process_id}, or wait longer with --timeout",
                 details={"process_id": info.process_id, "state": info.state},
             )

@@ -13,29 +13,13 @@ import click
 from typing_extensions import override
 
 from ckptclient.errors import BadRequest, CkptdError
-from ckptd.ctl import moments
 from ckptd.ctl.answer import Answer
 from ckptd.ctl.printing import Printer, Wanted, coloured, print_error
 from ckptd.ctl.session import Common, Session, World, real_world
-from ckptd.ctl.verbs import MEANT, VERBS, Verb
+from ckptd.ctl.verbs import MEANT, VERBS, Duration, Verb
 
 EXIT_INTERRUPTED: Final = 130
 WATCH_SECONDS: Final = "2s"
-
-
-class Duration(click.ParamType[float]):
-    """`5`, `5s`, `1.5 h`; seconds."""
-
-    name = "duration"
-
-    @override
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        try:
-            return moments.seconds(value)
-        except ValueError:
-            self.fail(f"{value} is no length of time, as 5, 5s or '2 h' are", param, ctx)
 
 
 def _common_options() -> list[click.Parameter]:
@@ -67,9 +51,10 @@ class VerbCommand(click.Command):
 
     def __init__(self, verb: Verb) -> None:
         own = [*verb.params, *(_table_options() if verb.table else ()), *([_watch_option()] if verb.watch else [])]
+        names = verb.own_options
         super().__init__(
             verb.name.rpartition(" ")[2],
-            params=[*own, *_common_options()],
+            params=[*own, *(option for option in _common_options() if option.name not in names)],
             help=verb.help,
             short_help=verb.help,
             callback=_callback(verb),
@@ -193,7 +178,7 @@ def _callback(verb: Verb) -> Callable[..., None]:
             json=given.pop("json"),
             socket=given.pop("socket"),
             store=given.pop("store"),
-            timeout_seconds=given.pop("timeout"),
+            timeout_seconds=None if "timeout" in verb.own_options else given.pop("timeout"),
             color=given.pop("color"),
             utc=given.pop("utc"),
         )

@@ -145,6 +145,8 @@ class Session:
         try:
             return self.daemon.call(call)
         except Unreachable as error:
+            if "request" in error.details:  # it was sent: whether it happened is what must be said
+                raise
             raise Unreachable(error.message, hint=self._start_hint(), details=error.details) from error
 
     @property

@@ -60,7 +60,7 @@ def _console(width: int | None, colour: bool) -> Console:
 
 def _text(console: Console) -> str:
     assert isinstance(console.file, io.StringIO)
-    return "".join(line.rstrip(" ") for line in console.file.getvalue().splitlines(keepends=True))
+    return "".join(f"{line.rstrip(' ')}\n" for line in console.file.getvalue().removesuffix("\n").split("\n"))
 
 
 def _draw(console: Console, block: Table[Any] | Facts | Lines, look: Look) -> None:

@@ -7,9 +7,10 @@ answers as JSON.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import click
+from typing_extensions import override
 
 from ckptclient.wire.params import TYPES
 from ckptd.ctl import (
@@ -18,6 +19,7 @@ from ckptd.ctl import (
     configuration,
     events,
     explaining,
+    moments,
     payloads,
     processes,
     stores,
@@ -39,6 +41,26 @@ class Verb:
     params: tuple[click.Parameter, ...] = ()
     table: bool = False
     watch: bool = False
+
+    @property
+    def own_options(self) -> frozenset[str]:
+        """Names of its parameters, which go before those that every verb takes."""
+        return frozenset(param.name for param in self.params if param.name)
+
+
+class Duration(click.ParamType[float]):
+    """`5`, `5s`, `1.5 h`; seconds."""
+
+    name = "duration"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            return moments.seconds(value)
+        except ValueError:
+            self.fail(f"{value} is no length of time, as 5, 5s or '2 h' are", param, ctx)
 
 
 def _one(name: str, kind: click.ParamType[str] | None = None, *, required: bool = True) -> click.Argument:
@@ -130,7 +152,8 @@ VERBS: Final[tuple[Verb, ...]] = (
         ("ckptctl wait etl-nightly --for completed --timeout '2 h'", "ckptctl wait etl-nightly --for completed --for failed"),
         processes.wait,
         (_one("process", PROCESS),
-         click.Option(["--for", "for_"], type=_STATES, multiple=True, required=True, help="The state; may be said again: any of them."))),
+         click.Option(["--for", "for_"], type=_STATES, multiple=True, required=True, help="The state; may be said again: any of them."),
+         click.Option(["--timeout"], type=Duration(), help="How long to wait at most."))),
     Verb("events", "What happened: registrations, recoveries, deaths, ends.",
         ("ckptctl events --since 1h", "ckptctl events etl-nightly --follow", "ckptctl events -f --json | jq .events[]"),
         events.events,

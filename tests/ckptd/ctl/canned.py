@@ -1,0 +1,113 @@
+"""Replies of a daemon as they cross the wire, one set for all tests and for the examples of the JSON contract."""
+
+from collections.abc import Mapping
+
+import msgpack
+
+from ckptclient.payload import encode_value
+from tests.fakes import EPOCH
+
+NOW = EPOCH
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+
+Map = dict[str, object]
+
+
+def progress(**more: object) -> Map:
+    return {
+        "total": 1000, "completed": 839, "step": "parse", "batch": None, "metadata": encode_value({"loss": 0.25}),
+        "done": 836, "failed": 3, "percent": 83.9, "updated_at": NOW - 2 * SECOND, "eta": NOW + HOUR, "per_second": 0.045,
+        **more,
+    }  # fmt: skip
+
+
+def checkpoint(**more: object) -> Map:
+    return {
+        "checkpoint_id": "etl-nightly_processing_state_7", "process_id": "etl-nightly", "user": "anna",
+        "task_id": "nightly", "seq": 7, "epoch": 3, "type": "processing_state", "status": "active",
+        "created_at": NOW - 400 * SECOND, "expires_at": NOW + 23 * HOUR, "pinned": False, "size_bytes": 1_400_000,
+        "stored_bytes": 90_000, "has_state": True, "journal_position": 839, "schema_version": 0, "checksum": bytes(range(32)),
+        "description": "epoch end", "tags": ["nightly"], "metadata": b"", "depends": [], "attempts": 0,
+        **more,
+    }  # fmt: skip
+
+
+def process(**more: object) -> Map:
+    return {
+        "process_id": "etl-nightly", "user": "anna", "uid": 1001, "task_id": "nightly", "description": "the nightly load",
+        "state": "running", "mode": "items", "epoch": 3, "progress": progress(),
+        "holder": {"pid": 8812, "alive": True, "since": NOW - 2 * HOUR}, "checkpoints": 7, "last_checkpoint": checkpoint(),
+        "registered_at": NOW - 2 * HOUR, "ended_at": None, "deaths": 1,
+        "journal": {"position": 839, "done": 836, "failed": 3},
+        **more,
+    }  # fmt: skip
+
+
+INTERRUPTED = process(
+    process_id="crawl-eu", user="bob", uid=1002, state="interrupted", holder=None, deaths=2, ended_at=NOW - 41 * SECOND,
+    progress=progress(percent=None, total=None, eta=None, per_second=None, step="fetch\x1b[31m"),
+)  # fmt: skip
+
+STATE = [("state", {"kind": "document", "encoding": "msgpack"}, encode_value({"n": 7, "seen": (1, 2)}))]
+FILES = [
+    ("notes.txt", {"kind": "file"}, b"hello\n"),
+    ("state/0", {"kind": "bytes", "type": "bytes"}, b"\x00\xff" * 10),
+]
+
+
+def parts(of: list[tuple[str, dict[str, str], bytes]]) -> list[list[object]]:
+    return [[name, msgpack.packb(form), len(data), None] for name, form, data in of]
+
+
+RECORDS = [
+    [0, 0, 0, encode_value("a.py"), encode_value({"lines": 17}), NOW - 3 * SECOND],
+    [1, 1, 1, encode_value("b.py"), encode_value("SyntaxError: line 3"), NOW - 2 * SECOND],
+    [2, 0, -1, encode_value(("key", 2)), None, NOW - SECOND],
+]
+
+EVENTS = [
+    [11, NOW - 60 * SECOND, "registered", "etl-nightly", "anna", {"pid": 8812}],
+    [12, NOW - 41 * SECOND, "interrupted", "crawl-eu", "bob", {"pid": 901, "how": "SIGKILL"}],
+]
+
+STATUS: Mapping[str, object] = {
+    "version": "0.1.0", "pid": 4321, "uptime_seconds": 93_784.5, "store_path": "/var/lib/ckptd", "lineage": bytes(16),
+    "read_only": None, "connections": 12, "processes": {"running": 1, "interrupted": 1}, "checkpoints": 214,
+    "limit_bytes": 10_000_000_000, "used_bytes": 6_100_000_000, "free_bytes": 84_000_000_000,
+    "commits": {"commits": 12_000}, "last_cleanup": NOW - HOUR,
+}  # fmt: skip
+
+WELCOME: Mapping[str, object] = {
+    "version": 1, "server": "ckptd 0.1.0", "lineage": bytes(16), "role": "operator", "uid": 0,
+    "limits": {"frame_bytes_max": 1 << 20, "requests_max": 64}, "pid": 4321,
+}  # fmt: skip
+
+SAVED: Map = {
+    "checkpoint_id": "backup_custom_1", "seq": 1, "created_at": NOW, "expires_at": NOW + 24 * HOUR, "level": "disk", "due": None,
+}  # fmt: skip
+
+REPLIES: Mapping[str, object] = {
+    "ping": {"now": NOW},
+    "process.list": {"processes": [INTERRUPTED, process()], "next": None},
+    "process.show": process(),
+    "process.fence": {"epoch": 4},
+    "process.stop": {"asked": True},
+    "journal.read": {"records": RECORDS, "next": None},
+    "checkpoint.list": {"checkpoints": [checkpoint()], "next": None},
+    "checkpoint.get": {**checkpoint(), "parts": parts(STATE + FILES)},
+    "checkpoint.save": SAVED,
+    "checkpoint.delete": {"deleted": True},
+    "checkpoint.pin": {"pinned": True},
+    "checkpoint.unpin": {"pinned": False},
+    "upload.open": {"upload": 5},
+    "part.write": {},
+    "store.status": STATUS,
+    "store.cleanup": {"expired": 4, "purged": 9, "freed_bytes": 18_000_000},
+    "config.show": {
+        "settings": [["store.path", "/srv/ckptd", "/etc/ckptd/ckptd.toml line 4"], ["log.level", "info", "default"]]
+    },
+    "config.reload": {"changed": ["log.level"], "restart": ["store.path"]},
+    "events.read": {"events": EVENTS, "last": 12},
+}
+"""By method: a map, an error to raise, or a function of the parameters to either."""
