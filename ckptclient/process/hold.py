@@ -244,7 +244,7 @@ class Hold:
 
     def attend(self) -> None:
         """Raise what went wrong, and save where a checkpoint is due. Between two items or steps, on their thread."""
-        self.alert = False
+        self.alert = self._outbox.fenced is not None  # which every later call is to say as well
         self._raise_failure()
         if self._due:
             self._due = False

@@ -312,6 +312,8 @@ class Outbox:
         """Nothing of this process is accepted any more: every later call raises this."""
         self.fenced = self.fenced or error
         self._alerted()
+        with self._wakeup:  # the thread has nothing to do any more
+            self._wakeup.notify_all()
 
     def close(self) -> None:
         """End the thread; what is still queued stays unsent."""
@@ -377,7 +379,7 @@ class Outbox:
 
     def _wait(self) -> bool:
         with self._wakeup:
-            while not self._closed and (left := self.due_in()) > 0:
+            while not self._closed and self.fenced is None and (left := self.due_in()) > 0:
                 self._wakeup.wait(left)
             self._urgent = False
             return not self._closed and self.fenced is None
