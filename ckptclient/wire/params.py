@@ -5,21 +5,10 @@ them by a test. A mutating method carries `request`, the session's own rising nu
 a lost connection or a restart of the daemon answer what the first attempt did.
 """
 
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from ckptclient.wire import limits
-from ckptclient.wire.fields import (
-    Bin,
-    Choice,
-    Flag,
-    Int,
-    Many,
-    Nested,
-    Number,
-    Params,
-    Text,
-)
+from ckptclient.wire.fields import Bin, Choice, Flag, Int, Many, Nested, Number, Params, Text, parameters
 
 RequestNumber = Annotated[int, Int(1)]
 Token = Annotated[bytes, Bin(64, 48)]
@@ -57,7 +46,7 @@ EndState = Annotated[str, Choice(END_STATES)]
 Digest = Annotated[bytes, Bin(32, 1)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class Hello(Params):
     """First on every connection: which protocol, which client, which session."""
 
@@ -67,12 +56,12 @@ class Hello(Params):
     capabilities: Annotated[tuple[str, ...], Many(Text(64, 1), 32)] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class Nothing(Params):
     """No parameters."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class Policy(Params):
     """What a process asks for in place of the node's settings; nil leaves the setting."""
 
@@ -83,7 +72,7 @@ class Policy(Params):
     abandon_after_seconds: Seconds | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class Progress(Params):
     """Where a process stands. Absolute values, so that a repetition changes nothing; nil leaves what is there.
 
@@ -97,7 +86,7 @@ class Progress(Params):
     metadata: Packed | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class Register(Params):
     """Become the holder of a process: a new one, a new life of a completed one, or the resumption of another."""
 
@@ -115,7 +104,7 @@ class Register(Params):
     state_bytes: Count = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class Recover(Params):
     """Take over a process after an interruption; NOT_FOUND where there is nothing to recover."""
 
@@ -124,14 +113,14 @@ class Recover(Params):
     takeover: Bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class Attach(Params):
     """Hold on under the same epoch over a new connection."""
 
     token: Token
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class Advance(Params):
     """Report progress; the reply says whether a checkpoint is due and whether to stop."""
 
@@ -139,7 +128,7 @@ class Advance(Params):
     progress: Annotated[Progress, Nested(Progress)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class End(Params):
     """Let go of a process: completed, paused, interrupted or failed."""
 
@@ -150,7 +139,7 @@ class End(Params):
     error: Annotated[str, Text(limits.error_bytes_max, lines=True)] = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class Member(Params):
     """A token for another OS process that works under the holder's epoch."""
 
@@ -158,14 +147,14 @@ class Member(Params):
     token: Token
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class NamedProcess(Params):
     """One process by its id."""
 
     process_id: ProcessId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class MutateProcess(Params):
     """One process by its id, and something is done to it."""
 
@@ -173,7 +162,7 @@ class MutateProcess(Params):
     process_id: ProcessId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class ListProcesses(Params):
     """Processes, last changed first; nil filters nothing."""
 
@@ -186,7 +175,7 @@ class ListProcesses(Params):
 RECORD_KINDS = {0: "done", 1: "failed"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class Record(Params):
     """One item's end: how, its place in the sequence (-1: known by its key), item, and result or error."""
 
@@ -197,19 +186,17 @@ class Record(Params):
     result: Annotated[bytes, Bin(limits.result_bytes_max)] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class AppendRecords(Params):
     """Append to the result journal, in the transaction of the progress that the records mean."""
 
     request: RequestNumber
     token: Token
-    records: Annotated[
-        tuple[Record, ...], Many(Nested(Record), limits.records_count_max)
-    ]
+    records: Annotated[tuple[Record, ...], Many(Nested(Record), limits.records_count_max)]
     progress: Annotated[Progress, Nested(Progress)] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class ReadRecords(Params):
     """A page of the journal in its order, without what was set aside."""
 
@@ -219,7 +206,7 @@ class ReadRecords(Params):
     failed_only: Bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class DoneOrdinals(Params):
     """Which places of a sequence are recorded: two bitmaps, least significant bit first."""
 
@@ -228,7 +215,7 @@ class DoneOrdinals(Params):
     count: Annotated[int, Int(8, 1 << 22)] = 1 << 22
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class DoneDigests(Params):
     """Which keyed items are recorded: the first 16 bytes of each key's SHA-256, ascending."""
 
@@ -237,7 +224,7 @@ class DoneDigests(Params):
     limit: Annotated[int, Int(1, 50_000)] = 50_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class Sequence(Params):
     """Say which sequence the ordinals mean; what `on_change` says happens when it is another than before."""
 
@@ -250,7 +237,7 @@ class Sequence(Params):
     stateful: Bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class Announce(Params):
     """Name the item in hand before it begins, so that one which kills its worker is known."""
 
@@ -259,7 +246,7 @@ class Announce(Params):
     item: Annotated[bytes, Bin(limits.item_bytes_max)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class PartData(Params):
     """One part inside the frame: its name, its form (a map that the client's payload encoder wrote), its bytes."""
 
@@ -269,7 +256,7 @@ class PartData(Params):
     data: Annotated[bytes, Bin(limits.piece_bytes_max)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class PartPlan(Params):
     """One part that will come in pieces."""
 
@@ -279,16 +266,14 @@ class PartPlan(Params):
     size_bytes: Count
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class OpenUpload(Params):
     """Begin an upload: parts that are too large for a frame. It belongs to the connection and ends with it."""
 
-    parts: Annotated[
-        tuple[PartPlan, ...], Many(Nested(PartPlan), limits.parts_count_max)
-    ]
+    parts: Annotated[tuple[PartPlan, ...], Many(Nested(PartPlan), limits.parts_count_max)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class WritePart(Params):
     """A piece of one part of an upload, in any order."""
 
@@ -298,14 +283,14 @@ class WritePart(Params):
     data: Annotated[bytes, Bin(limits.piece_bytes_max, 1)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class CloseUpload(Params):
     """Forget an upload that will not be saved."""
 
     upload: Annotated[int, Int(1)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class Save(Params):
     """Make a checkpoint. With a token, of the process held; without, of `process_id` that nobody holds.
 
@@ -318,15 +303,11 @@ class Save(Params):
     process_id: ProcessId | None = None
     task_id: TaskId | None = None
     type: CheckpointKind = "processing_state"
-    parts: Annotated[
-        tuple[PartData, ...], Many(Nested(PartData), limits.parts_count_max)
-    ] = ()
+    parts: Annotated[tuple[PartData, ...], Many(Nested(PartData), limits.parts_count_max)] = ()
     upload: Annotated[int, Int(1)] | None = None
     has_state: Bool = True
     description: Prose = ""
-    tags: Annotated[
-        tuple[str, ...], Many(Text(limits.tag_bytes_max, 1), limits.tags_count_max)
-    ] = ()
+    tags: Annotated[tuple[str, ...], Many(Text(limits.tag_bytes_max, 1), limits.tags_count_max)] = ()
     ttl_seconds: Seconds | None = None
     depends: Annotated[
         tuple[str, ...],
@@ -342,7 +323,7 @@ class Save(Params):
     cost_seconds: Seconds = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class GetCheckpoint(Params):
     """One checkpoint with its parts, by id, alias, `PROCESS@SEQ` or `PROCESS@latest`. Small parts come along."""
 
@@ -350,7 +331,7 @@ class GetCheckpoint(Params):
     data: Bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class ReadPart(Params):
     """A piece of one part's plain bytes, verified."""
 
@@ -360,7 +341,7 @@ class ReadPart(Params):
     length: Annotated[int, Int(1, limits.piece_bytes_max)] = limits.piece_bytes_max
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class Restore(Params):
     """Put the newest restorable state back: what was recorded after it is set aside in a stateful process."""
 
@@ -368,7 +349,7 @@ class Restore(Params):
     token: Token
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class ListCheckpoints(Params):
     """Checkpoints, newest first; nil filters nothing. `after` is the previous page's `next`."""
 
@@ -376,10 +357,7 @@ class ListCheckpoints(Params):
     task_id: TaskId | None = None
     type: CheckpointKind | None = None
     tag: Word | None = None
-    status: (
-        Annotated[str, Choice(("active", "completed", "failed", "expired", "archived"))]
-        | None
-    ) = None
+    status: Annotated[str, Choice(("active", "completed", "failed", "expired", "archived"))] | None = None
     since: Micros | None = None
     until: Micros | None = None
     trash: Bool = False
@@ -387,7 +365,7 @@ class ListCheckpoints(Params):
     after: Count | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class MutateCheckpoint(Params):
     """One checkpoint, and something is done to it."""
 
@@ -395,7 +373,7 @@ class MutateCheckpoint(Params):
     checkpoint_id: CheckpointId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class WaitCheckpoint(Params):
     """Reply once the checkpoint is durable at the level named."""
 
@@ -403,7 +381,7 @@ class WaitCheckpoint(Params):
     level: Annotated[str, Choice(("memory", "disk"))] = "disk"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class ReadEvents(Params):
     """Events after a sequence number; with `wait_seconds`, the reply waits for the first that comes."""
 
@@ -413,7 +391,7 @@ class ReadEvents(Params):
     wait_seconds: Annotated[float, Number(0.0, 60.0)] = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class Mutate(Params):
     """Something is done to the store as a whole."""
 

@@ -118,7 +118,7 @@ def default(value: object) -> str:
 
 def parameter_rows(kind: type[Params]) -> Iterator[Row]:
     """The rows of a class of parameters: name, type, accepted, default."""
-    defaults = {one.name: one.default for one in fields(kind)}  # type: ignore[arg-type]
+    defaults = {one.name: one.default for one in fields(kind)}
     for column in kind.table():
         type_, range_ = accepted(column.check)
         yield f"`{column.name}`", type_ + " or nil" * column.nullable, range_, default(defaults[column.name])
@@ -142,5 +142,5 @@ def result_type(hint: object) -> str:
 def result_rows(kind: type[Answer]) -> Iterator[Row]:
     """The rows of a result: name, type."""
     hints = get_type_hints(kind)
-    for one in fields(kind):  # type: ignore[arg-type]
+    for one in fields(kind):
         yield f"`{one.name}`", result_type(hints[one.name])

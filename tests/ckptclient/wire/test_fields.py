@@ -2,16 +2,15 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import pytest
 
 from ckptclient.errors import BadRequest
-from ckptclient.wire.fields import Bin, Choice, Flag, Int, Many, Nested, Number, Params, Rejected, Text
+from ckptclient.wire.fields import Bin, Choice, Flag, Int, Many, Nested, Number, Params, Rejected, Text, parameters
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class Leaf(Params):
     """A class inside another, that crosses as an array."""
 
@@ -20,7 +19,7 @@ class Leaf(Params):
     size: Annotated[int, Int(0, 9)] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@parameters
 class Tree(Params):
     """A class with a field of every sort."""
 

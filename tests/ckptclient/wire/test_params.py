@@ -66,7 +66,7 @@ def test_every_class_goes_round_through_a_frame(name: str) -> None:
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_every_default_is_accepted_and_every_check_refuses_something(name: str) -> None:
-    defaults = {one.name: one.default for one in fields(CLASSES[name])}  # type: ignore[arg-type]
+    defaults = {one.name: one.default for one in fields(CLASSES[name])}
     for column in CLASSES[name].table():
         default = defaults[column.name]
         assert column.words
