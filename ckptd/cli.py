@@ -101,7 +101,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         # Here, because with all that it needs it takes ten times as long to load as the rest.
         from ckptd import daemon
 
-        return daemon.run(config, read)
+        return daemon.run(config, read, private=arguments.private)
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] not in _PACKAGES:
             raise

@@ -46,8 +46,11 @@ _DESCRIPTORS_BESIDE_CONNECTIONS: Final = 256
 """For the store, the readers and the loop; a connection takes two: its socket and, once for each worker, a pidfd."""
 
 
-def run(config: Config, read: Callable[[], Config]) -> int:
-    """Serve until told to stop; `read` reads the configuration again. Raises StartRefused where it can't begin."""
+def run(config: Config, read: Callable[[], Config], *, private: bool) -> int:
+    """Serve until told to stop; `read` reads the configuration again. Raises StartRefused where it can't begin.
+
+    A private daemon is one user's: he may have every connection, and it ends when its store is removed.
+    """
     clock = SystemClock()
     log.configure(config.log.level, config.log.format, clock)
     # CPython's 5 ms is how long a thread that hashes would wait for a busy loop, at every call.
@@ -58,7 +61,7 @@ def run(config: Config, read: Callable[[], Config]) -> int:
         LOG.warning("the file system of the store keeps less than the promise", path=medium.path, why=medium.warning)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(Daemon(config, read, clock, medium).live())
+            runner.run(Daemon(config, read, clock, medium, private=private).live())
     finally:
         medium.release()
     return 0
@@ -79,7 +82,10 @@ def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 class Daemon:
     """One daemon, from a store that is ours to its end."""
 
-    def __init__(self, config: Config, read: Callable[[], Config], clock: Clock, medium: Medium) -> None:
+    def __init__(
+        self, config: Config, read: Callable[[], Config], clock: Clock, medium: Medium, *, private: bool
+    ) -> None:
+        self._private = private
         self._config = config
         self._read = read
         self._clock = clock
@@ -127,8 +133,7 @@ class Daemon:
                 bounds.requests_max,
                 bounds.connection_bytes_max,
                 bounds.write_deadline_seconds,
-                # Where one user alone can connect there is nobody to leave room for.
-                user_share=limits.user_share if self._config.socket_group else 1.0,
+                user_share=1.0 if self._private else limits.user_share,
             ),
             Welcome(f"ckptd {__version__}", store.lineage, os.getpid(), bounds.requests_max),
             Ties(services.processes.connected, disconnected),
@@ -206,19 +211,17 @@ class Daemon:
             await self._clock.sleep(usec / 2e6)
 
     async def _notice_loneliness(self, hub: Hub) -> None:
-        """A private daemon ends some time after its last client, and with its store."""
-        idle = self._config.idle_exit_seconds
-        if not idle:
-            return
+        """End some time after the last client, where the setting says so, and a private daemon with its store."""
         since = self._clock.monotonic()
         while not self._told_to_stop.is_set():
-            await self._clock.sleep(min(idle, limits.vanished_poll_seconds))
+            idle = self._config.idle_exit_seconds
+            await self._clock.sleep(min(idle or limits.vanished_poll_seconds, limits.vanished_poll_seconds))
             if hub.slots.taken:
                 since = self._clock.monotonic()
-            if self._medium.vanished():
+            if self._private and self._medium.vanished():
                 LOG.info("the store's directory is gone")
                 self._told_to_stop.set()
-            elif self._clock.monotonic() - since >= idle:
+            elif idle and self._clock.monotonic() - since >= idle:
                 LOG.info("nobody is connected", seconds=idle)
                 self._told_to_stop.set()
 

@@ -66,9 +66,11 @@ def identify(connection: socket.socket) -> Peer:
 def _open_pidfd(connection: socket.socket, pid: int) -> int | None:
     try:
         return int.from_bytes(connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD, 4), "little")
-    except OSError:
-        # An older kernel, or the peer has been reaped, which the next call finds too.
-        pass
+    except OSError as error:
+        # A peer that was reaped has no pidfd any more, and its number may be another's: only an older kernel is asked
+        # by number, and may be wrong about a peer that died before we accepted it.
+        if error.errno != errno.ENOPROTOOPT:
+            return None
     try:
         return os.pidfd_open(pid)
     except OSError as error:

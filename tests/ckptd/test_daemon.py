@@ -189,7 +189,7 @@ def test_a_private_daemon_ends_when_nobody_is_left(tmp_path: Path) -> None:
 
 
 def test_a_private_daemon_ends_with_its_store(tmp_path: Path) -> None:
-    with running(tmp_path) as daemon:
+    with running(tmp_path, "--set", "idle_exit=0") as daemon:
         client = daemon.client()
         shutil.rmtree(daemon.store_path)
         assert daemon.process.wait(30) == 0
@@ -288,7 +288,7 @@ async def test_the_watchdog_starves_when_the_committer_does(monkeypatch: pytest.
     clock = FakeClock()
     store: Any = SimpleNamespace(committer=SimpleNamespace(run=run))
     unused: Any = None
-    daemon = daemons.Daemon(unused, unused, clock, unused)
+    daemon = daemons.Daemon(unused, unused, clock, unused, private=True)
     feeding = asyncio.get_running_loop().create_task(daemon._feed_watchdog(store))
     await settle()
     await clock.advance(20.0)
