@@ -66,7 +66,7 @@ def ls(
     more = bool(limit) and len(found) >= limit
     of = f" of {info.process_id}" if info else ""
     return Answer(
-        {"checkpoints": documents.all_of(found), "complete": not more},
+        {"checkpoints": [documents.checkpoint(one) for one in found], "complete": not more},
         (Table(COLUMNS, found, f"no checkpoints{of}{' in the trash' if trash else ''}"),),
         (f"the newest {limit}; --limit 0 shows all",) if more else (),
     )
@@ -140,10 +140,10 @@ def expire(session: Session, *, ids: tuple[str, ...], dry_run: bool, yes: bool) 
     }  # fmt: skip
     if dry_run:
         lines = [f"would expire {_line(info)}" for info in found]
-        return Answer(document, done("\n".join([*lines, f"would expire {what} in all"])).blocks)
+        return done("\n".join([*lines, f"would expire {what} in all"]), **document)
     session.confirm(f"expire {what}: {', '.join(f'{info.process_id}@{info.seq}' for info in found)}?", yes)
     _each(found, calls.delete, session)
-    return Answer(document, done(f"expired {what}: in the trash until the cleanup empties it").blocks)
+    return done(f"expired {what}: in the trash until the cleanup empties it", **document)
 
 
 def _line(info: results.CheckpointInfo) -> str:

@@ -6,7 +6,7 @@ are only ever added within a `SCHEMA`. Not for: people's tables.
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from math import isfinite
 
@@ -218,8 +218,3 @@ def error(problem: CkptdError) -> Document:
         "retryable": problem.retryable,
         "details": jsonable(problem.details),
     }
-
-
-def all_of(infos: Iterable[results.CheckpointInfo]) -> list[Document]:
-    """Checkpoints in their order."""
-    return [checkpoint(info) for info in infos]

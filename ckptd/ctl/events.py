@@ -27,7 +27,7 @@ def _data(event: results.EventInfo, _view: View) -> str:
 COLUMNS: Sequence[Column[results.EventInfo]] = (
     Column("time", lambda e, v: v.moment(e.at), lambda e: e.at, 0, width_min=19),
     Column("event", lambda e, _: e.kind, lambda e: e.kind, 0, width_min=11, mark=_mark),
-    Column("process", lambda e, _: e.process_id or shown.NOTHING, lambda e: e.process_id, 0, width_min=12),
+    Column("process", lambda e, _: e.process_id or shown.NOTHING, lambda e: e.process_id, 0, width_min=20),
     Column("user", lambda e, _: e.user or shown.NOTHING, lambda e: e.user, 2),
     Column("details", _data, lambda e: e.seq, 1, width_min=12),
     Column("seq", lambda e, _: str(e.seq), lambda e: e.seq, right=True, wide=True),

@@ -26,6 +26,8 @@ class Look:
     columns: tuple[str, ...] = ()
     header: bool = True
     sort: str = ""
+    steady: bool = False
+    """Other tables of the same columns come before or after: none is narrower than its least width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def _block(block: Table[Any] | Facts | Lines, look: Look) -> str:
         return block.text if block.text.endswith("\n") else block.text + "\n"
     if isinstance(block, Facts):
         return _facts(block)
-    return _table(grid(block, look), look.header) if block.rows else f"{block.empty}\n"
+    return _table(grid(block, look), look) if block.rows else f"{block.empty}\n"
 
 
 def _facts(facts: Facts) -> str:
@@ -88,10 +90,13 @@ def _facts(facts: Facts) -> str:
     return "".join(f"{line}\n" for line in ([facts.title] if facts.title else []) + lines)
 
 
-def _table(found: Grid, header: bool) -> str:
+def _table(found: Grid, look: Look) -> str:
     titles = [column.name.upper() for column in found.columns]
-    lines = [titles, *found.cells] if header else list(found.cells)
-    widths = [max(cells_of(line[index]) for line in lines) for index in range(len(titles))]
+    lines = [titles, *found.cells] if look.header else list(found.cells)
+    widths = [
+        max(column.width_min if look.steady else 0, *(cells_of(line[index]) for line in lines))
+        for index, column in enumerate(found.columns)
+    ]
     return "".join(
         GAP.join(
             " " * (width - cells_of(text)) + text if column.right else text + " " * (width - cells_of(text))

@@ -69,7 +69,7 @@ def cat(session: Session, *, id: str, part: str, decode: bool) -> Answer:
     if decode or session.common.json:
         document["value"] = documents.jsonable(_value(session, info, index))
         return Answer(document, (Lines(documents.pretty(document["value"])),))
-    if session.world.width() is not None and not _is_text(found):
+    if session.world.terminal() is not None and not _is_text(found):
         raise BadRequest(
             f"part {part} is {shown.size(found.size_bytes)} of bytes, which a terminal can't show",
             hint=f"ckptctl cat {id} {part} --decode, or > FILE",
@@ -159,13 +159,14 @@ def _write(path: Path, data: Iterator[bytes]) -> None:
         with path.open("wb") as file:
             for piece in data:
                 file.write(piece)
+    except CkptdError:  # before OSError, which some of them are too
+        path.unlink()
+        raise
     except OSError as error:
+        path.unlink(missing_ok=True)
         raise BadRequest(
             f"{path} can't be written: {error.strerror}", hint="make room or name another directory"
         ) from error
-    except CkptdError:
-        path.unlink()
-        raise
 
 
 # --- in ---

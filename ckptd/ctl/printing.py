@@ -40,9 +40,11 @@ def coloured(color: str, environ: Mapping[str, str], terminal: bool) -> bool:
 class Printer:
     """Prints the answers of one run."""
 
-    def __init__(self, session: Session, wanted: Wanted) -> None:
+    def __init__(self, session: Session, wanted: Wanted, *, steady: bool = False) -> None:
+        """`steady`: tables follow one another, and their columns stand under each other."""
         self._session = session
         self._wanted = wanted
+        self._steady = steady
 
     def print(self, answer: Answer) -> None:
         """The document, or the blocks and then the notes."""
@@ -58,28 +60,36 @@ class Printer:
 
     def redraw(self, answer: Answer) -> None:
         """In place on a terminal, one under the other elsewhere."""
-        width = self._session.world.width()
-        if width is None or self._session.common.json or self._session.world.environ.get("TERM") == "dumb":
+        terminal = self._session.world.terminal()
+        if terminal is None or self._session.common.json or self._session.world.environ.get("TERM") == "dumb":
             self.print(answer)
             return
         home, to_end_of_line, below = HOME_AND_CLEAR
-        text = self._laid_out(answer).replace("\n", f"{to_end_of_line}\n")
-        write(f"{home}{text}{below}")
+        # One line less than there are: the one that would scroll.
+        lines = self._laid_out(answer).splitlines()[: terminal.lines - 1]
+        write(home + "".join(f"{line}{to_end_of_line}\n" for line in lines) + below)
 
     def begin_redraw(self) -> None:
         """Make room where answers are drawn in place."""
-        if self._session.world.width() is not None and not self._session.common.json:
+        if self._session.world.terminal() is not None and not self._session.common.json:
             write("\x1b[2J")
+
+    def steadily(self) -> "Printer":
+        """For answers that follow one another."""
+        return Printer(self._session, self._wanted, steady=True)
 
     def without_header(self) -> "Printer":
         """For what follows under a table that has one."""
-        return Printer(self._session, replace(self._wanted, header=False))
+        return Printer(self._session, replace(self._wanted, header=False), steady=True)
 
     def _laid_out(self, answer: Answer) -> str:
         world, common, wanted = self._session.world, self._session.common, self._wanted
-        width = world.width()
-        colour = coloured(common.color, world.environ, width is not None)
-        look = Look(self._session.view(), width, colour, wanted.wide, wanted.columns, wanted.header, wanted.sort)
+        terminal = world.terminal()
+        width = None if terminal is None else terminal.columns
+        colour = coloured(common.color, world.environ, terminal is not None)
+        look = Look(
+            self._session.view(), width, colour, wanted.wide, wanted.columns, wanted.header, wanted.sort, self._steady
+        )
         if width is None and not colour:
             return plain(answer.blocks, look)
         from ckptd.ctl.terminal import rich  # 40 ms that only a terminal is worth

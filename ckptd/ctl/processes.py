@@ -239,8 +239,7 @@ def wait(session: Session, *, process: str, for_: tuple[str, ...], timeout: floa
     while True:
         info = session.patiently(calls.show(name), deadline)
         if info.state in for_:
-            document = documents.process(info, clock.now())
-            return Answer({"process": document}, done(f"{info.process_id} is {info.state}").blocks)
+            return done(f"{info.process_id} is {info.state}", process=documents.process(info, clock.now()))
         left = EVENT_WAIT_SECONDS if deadline is None else min(EVENT_WAIT_SECONDS, deadline - clock.monotonic())
         if left <= 0:
             wanted = " or ".join(for_)

@@ -7,6 +7,7 @@ import difflib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Final, NoReturn
 
 import click
@@ -123,9 +124,16 @@ class Program(Verbs):
 
 
 def _failed(error: CkptdError, words: Sequence[str]) -> int:
-    colour = coloured("auto", os.environ, sys.stderr.isatty())
+    colour = coloured(_color(words), os.environ, sys.stderr.isatty())
     print_error(error, as_json="--json" in words, stream=sys.stderr, colour=colour)
     return error.exit_code
+
+
+def _color(words: Sequence[str]) -> str:
+    """What `--color` says, of words that may not have been understood."""
+    said = [after for before, after in pairwise(words) if before == "--color"]
+    said += [word.partition("=")[2] for word in words if word.startswith("--color=")]
+    return said[-1] if said else "auto"
 
 
 def program(world: World | None = None) -> Program:
@@ -213,6 +221,7 @@ def _answer(
     if isinstance(answers, Answer):
         printer.print(answers)
         return
+    printer = printer.steadily()
     for answer in answers:
         printer.print(answer)
         printer = printer.without_header()

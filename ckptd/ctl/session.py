@@ -6,6 +6,7 @@ at. Not for: what is asked or shown, which is the verbs'.
 
 import os
 import pwd
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -82,8 +83,8 @@ class World:
     """Whether somebody sits there."""
     say: Callable[[str], None]
     """One line of talk, on stderr."""
-    width: Callable[[], int | None]
-    """Of the terminal that the answer goes to; None where it goes elsewhere."""
+    terminal: Callable[[], os.terminal_size | None]
+    """The size of the terminal that the answer goes to; None where it goes elsewhere."""
 
 
 def connect(common: Common, environ: Mapping[str, str]) -> Daemon:
@@ -107,8 +108,8 @@ def _say(line: str) -> None:
     sys.stderr.flush()
 
 
-def _width() -> int | None:
-    return os.get_terminal_size(sys.stdout.fileno()).columns or 80 if sys.stdout.isatty() else None
+def _terminal() -> os.terminal_size | None:
+    return shutil.get_terminal_size() if sys.stdout.isatty() else None
 
 
 def real_world() -> World:
@@ -121,7 +122,7 @@ def real_world() -> World:
         ask=_ask,
         asks=lambda: sys.stdin.isatty() and sys.stderr.isatty(),
         say=_say,
-        width=_width,
+        terminal=_terminal,
     )
 
 

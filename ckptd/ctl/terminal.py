@@ -68,7 +68,7 @@ def _draw(console: Console, block: Table[Any] | Facts | Lines, look: Look) -> No
         _facts(console, block)
     elif isinstance(block, Table) and block.rows:
         found = grid(block, look)
-        console.print(_table(fitted(found, None if look.wide else look.width), look))
+        console.print(_table(fitted(found, None if look.wide else look.width, look.steady), look))
     else:
         console.file.write(plain([block], look))
 
@@ -92,13 +92,13 @@ class Fitted:
     widths: Sequence[int]
 
 
-def fitted(found: Grid, width: int | None) -> Fitted:
+def fitted(found: Grid, width: int | None, steady: bool = False) -> Fitted:
     """Without the columns that find no room when every cell is cut as far as it may be; what is left is cut evenly.
 
     rich itself would cut whatever stands last.
     """
     natural = [
-        max(len(column.name), *(cell_len(cells[index]) for cells in found.cells))
+        max(len(column.name), column.width_min if steady else 0, *(cell_len(cells[index]) for cells in found.cells))
         for index, column in enumerate(found.columns)
     ]
     least = [max(len(column.name), min(natural[index], column.width_min)) for index, column in enumerate(found.columns)]

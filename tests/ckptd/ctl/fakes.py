@@ -119,7 +119,7 @@ def world(daemon: FakeDaemon, **changes: Any) -> World:
         ask=lambda question: False,
         asks=lambda: False,
         say=lambda line: None,
-        width=lambda: None,
+        terminal=lambda: None,
     )
     return replace(made, **changes)
 

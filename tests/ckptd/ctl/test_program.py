@@ -1,6 +1,7 @@
 """How the program ends: exit codes, errors in three lines or one object, words that are no verbs, options anywhere."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -138,7 +139,7 @@ def test_colour_can_be_forced_into_a_pipe() -> None:
 
 
 def test_a_terminal_is_filled_and_not_overfilled() -> None:
-    lines = run("ps", width=lambda: 60, environ={"NO_COLOR": "1"}).out.splitlines()
+    lines = run("ps", terminal=lambda: os.terminal_size((60, 24)), environ={"NO_COLOR": "1"}).out.splitlines()
     assert all(len(line) <= 60 for line in lines)
     assert lines[0].startswith("PROCESS")
 

@@ -1,5 +1,6 @@
 """What each verb asks of the daemon and what people read, on canned replies."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
@@ -226,7 +227,9 @@ def test_follow_goes_on_from_what_was_shown() -> None:
 
     ran = run("events", "--follow", replies={"events.read": read})
     assert ran.code == 130
-    assert [line.split()[2] for line in ran.out.splitlines()[1:]] == ["registered", "interrupted", "completed"]
+    lines = ran.out.splitlines()
+    assert [line.split()[2] for line in lines[1:]] == ["registered", "interrupted", "completed"]
+    assert {line.index("  anna") for line in lines if "anna" in line} == {lines[0].index("  USER")}
     assert [parameters.get("since", -1) for _, parameters in ran.daemon.asked] == [-1, 12, 13]
 
 
@@ -242,12 +245,24 @@ def test_watch_redraws_in_place_on_a_terminal() -> None:
     ran = run(
         "ps",
         "--watch=3s",
-        width=lambda: 80,
+        terminal=lambda: os.terminal_size((80, 24)),
         environ={"NO_COLOR": "1"},
         sleep=lambda seconds: _end_after(iter(()), seconds),
     )
     assert ran.out.startswith("\x1b[2J\x1b[HPROCESS")
     assert ran.out.endswith("\x1b[J")
+
+
+def test_watch_stays_within_the_screen() -> None:
+    many = {"processes": [canned.process()] * 50, "next": None}
+    ran = run(
+        "ps",
+        "--watch",
+        terminal=lambda: os.terminal_size((80, 24)),
+        replies={"process.list": many},
+        sleep=lambda seconds: _end_after(iter(()), seconds),
+    )
+    assert ran.out.count("\n") == 23
 
 
 def _end_after(turns: Iterator[int], seconds: float) -> None:
@@ -331,6 +346,14 @@ def test_restore_keeps_what_is_whole_and_names_what_is_not(tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == ["state", "state%2F0"]
 
 
+def test_restore_leaves_no_half_of_a_file(tmp_path: Path) -> None:
+    sent = iter([{"data": b"state"}])
+    gone = Unreachable("no daemon answers")
+    ran = run("restore", "etl-nightly@7", str(tmp_path), replies={"checkpoint.read": lambda _: next(sent, gone)})
+    assert (ran.code, ran.out) == (7, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]
+
+
 def test_put_sends_small_files_inside_the_save(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("A")
     (tmp_path / "b.txt").write_text("")
@@ -390,6 +413,6 @@ def test_cat_names_the_parts_that_there_are() -> None:
 
 
 def test_cat_shows_no_bytes_on_a_terminal() -> None:
-    ran = run("cat", "etl-nightly@7", "state/0", width=lambda: 80)
+    ran = run("cat", "etl-nightly@7", "state/0", terminal=lambda: os.terminal_size((80, 24)))
     assert (ran.code, ran.out) == (2, "")
     assert "--decode" in ran.err
