@@ -8,6 +8,7 @@ READY := $(VENV)/.ready
 SOURCES := $(wildcard ckptclient ckptd tests examples benchmarks)
 TEST_PROCESSES ?= 2
 DESTDIR ?=
+PREFIX ?= /opt/ckptd
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -71,11 +72,13 @@ lock: | $(BIN)/python  ## renew requirements.lock to the newest versions
 	@! grep -n '://' requirements.lock || { echo "the lock must name no address"; exit 1; }
 	@echo "ok: requirements.lock is renewed"
 
-install-systemd:  ## put units, sysusers and tmpfiles under DESTDIR (docs/OPERATIONS.md)
-	install -D -m 0644 -t $(DESTDIR)/usr/lib/systemd/system systemd/ckptd.service systemd/ckptd.socket
+install-systemd:  ## put units, sysusers and tmpfiles under DESTDIR, for the environment in PREFIX (docs/OPERATIONS.md)
+	install -D -m 0644 -t $(DESTDIR)/usr/lib/systemd/system systemd/ckptd.socket
+	sed 's|^ExecStart=/opt/ckptd/|ExecStart=$(PREFIX)/|' systemd/ckptd.service | \
+	    install -D -m 0644 /dev/stdin $(DESTDIR)/usr/lib/systemd/system/ckptd.service
 	install -D -m 0644 systemd/ckptd.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/ckptd.conf
 	install -D -m 0644 systemd/ckptd.tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/ckptd.conf
-	@echo "ok: installed under $(or $(DESTDIR),/); next: systemd-sysusers, systemctl daemon-reload, systemctl enable --now ckptd.socket"
+	@echo "ok: installed under $(or $(DESTDIR),/); next: systemd-sysusers, systemd-tmpfiles --create, systemctl daemon-reload, systemctl enable --now ckptd.socket"
 
 clean:  ## remove what the targets made, the environment too
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* build dist

@@ -1,0 +1,1 @@
+"""The units as shipped, under a real systemd as PID 1."""
