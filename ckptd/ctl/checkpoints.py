@@ -11,6 +11,8 @@ from ckptd.ctl.answer import Answer, Column, Facts, Mark, Table, done
 from ckptd.ctl.session import Session, paged
 from ckptd.ctl.shown import View
 
+STATUSES = ("active", "completed", "failed", "expired", "archived")
+
 _MARKS = {"active": "good", "completed": "", "failed": "bad", "expired": "dim", "archived": "dim"}
 
 

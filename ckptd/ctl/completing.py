@@ -20,6 +20,7 @@ from ckptd.settings.table import BY_KEY
 
 PROGRAM = "ckptctl"
 VARIABLE = "_CKPTCTL_COMPLETE"
+WHOLE_IDS = "COMP_WORDBREAKS=${COMP_WORDBREAKS//@/}  # PROCESS@SEQ is one word"
 SECONDS = 1.0
 COUNT_MAX = 200
 
@@ -32,6 +33,8 @@ def completion(_session: Session, *, shell: str) -> Answer:
     assert of_shell is not None
     # Past what bash's class adds, which runs bash to see its version: this is run at every start of a shell.
     script = ShellComplete.source(of_shell(click.Command(PROGRAM), {}, PROGRAM, VARIABLE))
+    if shell == "bash":
+        script = f"{WHOLE_IDS}\n{script}"
     return Answer({"shell": shell, "script": script}, (Lines(script),))
 
 

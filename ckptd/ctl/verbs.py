@@ -83,6 +83,7 @@ def _limit(default: int) -> click.Option:
 
 _STATES = click.Choice(processes.STATES)
 _TYPES = click.Choice(TYPES)
+_STATUSES = click.Choice(checkpoints.STATUSES)
 _DRY_RUN = ("--dry-run", "Say what would be done, and don't.")
 _YES = ("--yes", "Do it without asking.")
 
@@ -94,7 +95,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("ps", "Processes, those first that would lose most by a crash now.",
         ("ckptctl ps", "ckptctl ps --state interrupted --state failed", "ckptctl ps --watch=5s", "ckptctl ps --columns process,progress --sort -progress"),
         processes.ps,
-        (click.Option(["--state"], type=_STATES, multiple=True, help="Only those in this state; may be said again."),
+        (click.Option(["--state"], type=_STATES, metavar="STATE", multiple=True, help=f"Only those in this state: {', '.join(processes.STATES)}; may be said again."),
          click.Option(["--task"], help="Only those of this task."), _limit(200)),
         table=True, watch=True),
     Verb("show", "Everything about one process or checkpoint.",
@@ -104,9 +105,9 @@ VERBS: Final[tuple[Verb, ...]] = (
         ("ckptctl ls etl-nightly", "ckptctl ls --since 2h --type model_state", "ckptctl ls --sort -stored --limit 0"),
         checkpoints.ls,
         (_one("process", PROCESS, required=False),
-         click.Option(["--type", "kind"], type=_TYPES, help="Only of this type."),
+         click.Option(["--type", "kind"], type=_TYPES, metavar="TYPE", help=f"Only of this type: {', '.join(TYPES)}."),
          click.Option(["--tag"], help="Only with this tag."),
-         click.Option(["--status"], type=click.Choice(["active", "completed", "failed", "expired", "archived"]), help="Only with this status."),
+         click.Option(["--status"], type=_STATUSES, metavar="STATUS", help=f"Only with this status: {', '.join(checkpoints.STATUSES)}."),
          click.Option(["--task"], help="Only of this task."),
          click.Option(["--since"], help='Only made since then: "2h" ago, or a time.'),
          click.Option(["--until"], help="Only made until then."),
@@ -130,7 +131,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         ("ckptctl put backup db.sqlite settings.toml", "ckptctl put backup db.sqlite --ttl '7 d' --tag nightly"),
         payloads.put,
         (_one("process", PROCESS), click.Argument(["files"], type=click.Path(), nargs=-1, required=True),
-         click.Option(["--type", "kind"], type=_TYPES, default="custom", show_default=True, help="The checkpoint's type."),
+         click.Option(["--type", "kind"], type=_TYPES, metavar="TYPE", default="custom", show_default=True, help=f"One of {', '.join(TYPES)}."),
          click.Option(["--task"], help="The task that it belongs to."),
          click.Option(["--description"], default="", help="A sentence about it."),
          click.Option(["--tag"], multiple=True, help="A tag; may be said again."),
@@ -152,7 +153,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         ("ckptctl wait etl-nightly --for completed --timeout '2 h'", "ckptctl wait etl-nightly --for completed --for failed"),
         processes.wait,
         (_one("process", PROCESS),
-         click.Option(["--for", "for_"], type=_STATES, multiple=True, required=True, help="The state; may be said again: any of them."),
+         click.Option(["--for", "for_"], type=_STATES, metavar="STATE", multiple=True, required=True, help=f"One of {', '.join(processes.STATES)}; said again, any of them."),
          click.Option(["--timeout"], type=Duration(), help="How long to wait at most."))),
     Verb("events", "What happened: registrations, recoveries, deaths, ends.",
         ("ckptctl events --since 1h", "ckptctl events etl-nightly --follow", "ckptctl events -f --json | jq .events[]"),

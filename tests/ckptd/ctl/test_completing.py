@@ -5,7 +5,7 @@ from click.shell_completion import ShellComplete
 
 from ckptclient.errors import Unreachable
 from ckptd.ctl.program import program
-from tests.ckptd.ctl.fakes import FakeDaemon, world
+from tests.ckptd.ctl.fakes import FakeDaemon, run, world
 
 
 def completions(daemon: FakeDaemon, words: list[str], incomplete: str) -> list[str]:
@@ -31,6 +31,10 @@ def completions(daemon: FakeDaemon, words: list[str], incomplete: str) -> list[s
 )
 def test_what_can_come_next(words: list[str], incomplete: str, expected: list[str]) -> None:
     assert sorted(completions(FakeDaemon(), words, incomplete)) == sorted(expected)
+
+
+def test_an_id_is_one_word_in_bash() -> None:
+    assert run("completion", "bash").out.startswith("COMP_WORDBREAKS=${COMP_WORDBREAKS//@/}")
 
 
 def test_options_are_completed() -> None:

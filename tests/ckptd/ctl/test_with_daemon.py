@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -123,6 +124,28 @@ def test_the_daemon_and_its_configuration(daemon: RunningDaemon) -> None:
     assert ckptctl(daemon, "config", "reload") == "changed: nothing\n"
     assert "cleaned up" in ckptctl(daemon, "cleanup")
     assert asked(daemon, "status")["daemon"]["pid"] == daemon.process.pid  # type: ignore[index]
+
+
+COMPLETE = 'eval "$(ckptctl completion bash)"; COMP_WORDS=(ckptctl {}); COMP_CWORD=2; _ckptctl_completion ckptctl; echo "${{COMPREPLY[@]}}"'
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [("stop complet", "completed-by-tab"), ("pin completed-by-tab@l", "completed-by-tab@latest")],
+)
+def test_bash_completes_ids(
+    words: str, completed: str, daemon: RunningDaemon, worker: PlainClient, tmp_path: Path
+) -> None:
+    token = worker.mutate("process.register", process_id="completed-by-tab", takeover=True)["token"]
+    worker.mutate("checkpoint.save", token=token, parts=[["a", b"\x80", b"A"]])
+    program = tmp_path / "ckptctl"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m ckptd.ctl "$@"\n')
+    program.chmod(0o755)
+    environ = {**ENVIRON, "CKPTD_SOCKET": str(daemon.socket_path), "PATH": f"{tmp_path}:{ENVIRON['PATH']}"}
+    script = ["bash", "--norc", "-c", COMPLETE.format(words)]
+    ran = subprocess.run(script, capture_output=True, text=True, check=True, env=environ, timeout=60)
+    assert (ran.stdout, ran.stderr) == (f"{completed}\n", "")
 
 
 def test_a_hung_daemon_is_an_exit_code(daemon: RunningDaemon) -> None:
