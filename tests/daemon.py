@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -99,19 +100,33 @@ class RunningDaemon:
         return True
 
 
-@pytest.fixture
-def daemon() -> Iterator[RunningDaemon]:
+@contextmanager
+def running() -> Iterator[RunningDaemon]:
     """A running daemon with an empty store."""
     # Not under tmp_path, whose length leaves no room for a socket's name.
     with tempfile.TemporaryDirectory(prefix="ckptd-test-") as directory:
-        running = RunningDaemon(Path(directory), {"log.level": "warning", "store.reserve": "none"})
+        one = RunningDaemon(Path(directory), {"log.level": "warning", "store.reserve": "0"})
         try:
-            running.start()
-            yield running
+            one.start()
+            yield one
         finally:
-            running.close()
+            one.close()
 
 
-def environment(running: RunningDaemon) -> dict[str, str]:
-    """The environment for a program that works with this daemon."""
-    return {**os.environ, "CKPTD_SOCKET": str(running.socket), "PYTHONPATH": str(ROOT)}
+@pytest.fixture
+def daemon() -> Iterator[RunningDaemon]:
+    """A daemon of the test's own."""
+    with running() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def shared_daemon() -> Iterator[RunningDaemon]:
+    """One for all tests of a module, which keep to process ids of their own and don't kill it."""
+    with running() as one:
+        yield one
+
+
+def environment(daemon: RunningDaemon) -> dict[str, str]:
+    """The environment for a program that works with a daemon."""
+    return {**os.environ, "CKPTD_SOCKET": str(daemon.socket), "PYTHONPATH": str(ROOT)}
