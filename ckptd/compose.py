@@ -66,11 +66,13 @@ class Assembled:
     async def begin(self) -> None:
         """What must be done before the first request: the process table is rebuilt."""
         await self.space.look()
+        await self.services.maintenance.recall()
         await self.services.processes.restore_table()
 
     async def end(self) -> None:
         """Write what is only in memory; nothing is admitted any more."""
         await self.services.processes.write_progress()
+        await self.services.maintenance.remember()
 
     def close(self) -> None:
         """Commit what is queued, and give everything back; blocks."""
@@ -113,7 +115,7 @@ def compose(
     space = Space(backend, store.path, config)
     uploads = Uploads(spool)
     processes = Processes(context, lambda: random_bytes(RANDOM_BYTES))
-    browsing = Browsing(context, restoring)
+    browsing = Browsing(context, restoring, space)
     maintenance = Maintenance(context, chunks, holds, space, store.path, __version__, reload)
     services = Services(
         registration=Registration(context, restoring, lambda: random_bytes(RANDOM_BYTES)),

@@ -25,6 +25,7 @@ from ckptd.service.caller import Caller
 from ckptd.service.context import Context
 from ckptd.service.registration import failed_records
 from ckptd.service.restoring import Opened, Restoring
+from ckptd.service.space import Space
 from ckptd.service.table import Entry
 from ckptd.service.views import PROGRESS_PART, Map, Related
 from ckptd.store.catalog.interface import CatalogReader, Filter
@@ -35,9 +36,10 @@ _TYPES = {kind.word: kind for kind in CheckpointType}
 class Browsing:
     """Methods under `checkpoint.` that make none."""
 
-    def __init__(self, context: Context, restoring: Restoring) -> None:
+    def __init__(self, context: Context, restoring: Restoring, space: Space) -> None:
         self._context = context
         self._restoring = restoring
+        self._space = space
 
     # Finding
 
@@ -222,7 +224,7 @@ class Browsing:
     ) -> int:
         now, name = self._context.clock.now(), RequestId(caller.session, request)
         change = Change(now, caller.uid, name, to_trash=to_trash, pins=pins, unpins=unpins, events=events)
-        (moved,) = await self._context.backend.commit(change)
+        (moved,) = await self._space.freeing(lambda: self._context.backend.commit(change))
         self._context.events.happened()
         assert isinstance(moved, int)
         return moved

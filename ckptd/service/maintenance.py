@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ckptclient.wire import params
+from ckptd.core.change import Change, EventRow
 from ckptd.core.ids import PackKey
 from ckptd.core.process_table import State
 from ckptd.observe import log
@@ -26,6 +27,8 @@ SLICE_ROWS = 500
 """Rows of one slice: about ten milliseconds, so that nobody who saves notices."""
 
 EVENTS_KEPT = 100_000
+WARNING_MICROS = 3 * 24 * 3600 * 1_000_000
+"""How long before a process counts as abandoned its user is told."""
 ANSWERS_KEPT_MICROS = 24 * 3600 * 1_000_000
 
 
@@ -59,6 +62,9 @@ class Maintenance:
 
     async def clean(self) -> Map:
         """Expire what is due, empty the trash, give unreferenced chunks and whole packs back."""
+        return await self._space.freeing(self._clean)
+
+    async def _clean(self) -> Map:
         context = self._context
         retention = context.config().retention
         before = self._space.used_bytes
@@ -69,8 +75,10 @@ class Maintenance:
         while await context.backend.tend(lambda catalog: catalog.drop_journal(SLICE_ROWS)):
             pass
         now = context.clock.now()
+        await self._warn_of_abandonment(now)
         await context.backend.tend(lambda catalog: catalog.trim(EVENTS_KEPT, now - ANSWERS_KEPT_MICROS))
         await context.backend.tend(lambda catalog: catalog.set("cleaned_at", now))
+        await self.remember()
         await self._space.look()
         freed = max(0, before - self._space.used_bytes)
         LOG.info("cleaned up", expired=expired, purged=purged, freed_bytes=freed)
@@ -113,6 +121,35 @@ class Maintenance:
                 catalog.drop_pack(key)
 
             await self._context.backend.tend(drop)
+
+    async def _warn_of_abandonment(self, now: int) -> None:
+        """Tell of processes that will stop protecting their newest state, once each: those that came near since the last run."""
+        context = self._context
+        after = round(context.config().retention.abandon_after_seconds * 1_000_000)
+        last = await context.backend.read(lambda reader: reader.setting("cleaned_at"))
+        since = last if isinstance(last, int) else now
+        ahead = min(WARNING_MICROS, after // 2)
+        rows = await context.backend.read(lambda reader: reader.nearly_abandoned(since, now, after, ahead))
+        events = tuple(
+            EventRow("abandoned_soon", row.uid, row.key, row.process_id, (("in_seconds", ahead // 1_000_000),))
+            for row in rows
+        )
+        if events:
+            await context.backend.commit(Change(now, 0, events=events))
+            context.events.happened()
+
+    async def remember(self) -> None:
+        """Keep what was learnt of interruptions over a restart."""
+        seen = self._context.interruptions
+        told = f"{seen.count} {seen.seconds}"
+        await self._context.backend.tend(lambda catalog: catalog.set("interruptions", told))
+
+    async def recall(self) -> None:
+        """Take up what an earlier daemon learnt."""
+        told = await self._context.backend.read(lambda reader: reader.setting("interruptions"))
+        if isinstance(told, str):
+            count, seconds = told.split()
+            self._context.interruptions.count, self._context.interruptions.seconds = int(count), float(seconds)
 
     # What the store says of itself
 

@@ -45,7 +45,8 @@ class Upload:
         if self.size_bytes and self.written != [(0, self.size_bytes)]:
             came = sum(end - begin for begin, end in self.written)
             raise BadRequest(
-                f"only {came} of the upload's {self.size_bytes} bytes were written", hint="write every byte of every part before the save"
+                f"only {came} of the upload's {self.size_bytes} bytes were written",
+                hint="write every byte of every part before the save",
             )
 
     def close(self) -> None:

@@ -161,6 +161,12 @@ class CatalogReader(Protocol):
     ) -> Sequence[ProcessRow]:
         """Current incarnations, newest key first, from before key `after`."""
 
+    def nearly_abandoned(self, since: int, until: int, abandoned_after: int, ahead: int) -> Sequence[ProcessRow]:
+        """Unfinished processes without a holder, `ahead` of whose abandonment lies after `since` and not after `until`.
+
+        Microseconds all; `abandoned_after` as in `Catalog.expire`.
+        """
+
     def checkpoint_counts(self, keys: Sequence[ProcessKey]) -> Mapping[ProcessKey, int]:
         """How many checkpoints each has, those in the trash left out."""
 

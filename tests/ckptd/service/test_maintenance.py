@@ -3,10 +3,13 @@
 import asyncio
 import os
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ckptclient.errors import NotFound
+from ckptclient.errors import NoSpace, NotFound
 from ckptclient.wire import params as p
 from ckptd.service.caller import Role
 from tests.ckptd.service.node import Node, Worker
@@ -143,3 +146,56 @@ async def test_a_reader_of_events_is_woken(node: Node) -> None:
     waiting = asyncio.ensure_future(_events(node, worker, wait_seconds=30.0))  # noqa: TID251 - the test waits for it
     await worker.register()
     assert await waiting == ["registered"]
+
+
+async def test_before_it_is_abandoned_a_process_is_told_of_once(node: Node) -> None:
+    worker = node.worker()
+    token = (await worker.register())["token"]
+    await worker.end(token, "interrupted")
+    day = 24 * HOUR
+    for _ in range(32):
+        node.clock.tick(day)
+        await _clean(node)
+    assert (await _events(node, worker)).count("abandoned_soon") == 1
+
+
+async def test_what_was_learnt_of_interruptions_survives_a_restart(node: Node) -> None:
+    worker = node.worker()
+    await worker.register()
+    await node.tend(500)
+    await worker.dies()
+    await node.stop()
+    await node.start()
+    seen = node.inside.context.interruptions
+    assert (seen.count, seen.seconds) == (1, 500.0)
+
+
+async def _fill(worker: Worker) -> list[Mapping[str, Any]]:
+    saved: list[Mapping[str, Any]] = []
+    while True:
+        try:
+            saved.append(await worker.save(None, os.urandom(3_000), process_id=f"p{len(saved)}"))
+        except NoSpace:
+            return saved
+
+
+def _take_the_rest(disk: Path) -> None:
+    """What saves leave of the disk, somebody else takes."""
+    with (disk / "filler").open("ab", buffering=0) as filler, suppress(OSError):
+        while True:
+            filler.write(bytes(4096))
+
+
+async def test_deleting_on_a_full_disk_is_given_the_reserve(small_disk: Path) -> None:
+    node = await Node(small_disk / "store", {"store.limit": "0", "store.reserve": "4 MB"}).start()
+    worker = node.worker()
+    saved = await _fill(worker)
+    _take_the_rest(small_disk)
+    assert len(await worker.list(limit=1000)) == min(len(saved), 1000)
+    browsing = node.inside.services.browsing
+    for one in saved[:20]:
+        asked = p.MutateCheckpoint(request=worker.next(), checkpoint_id=one["checkpoint_id"])
+        assert await browsing.delete(worker.caller, asked) == {"deleted": True}
+    await _clean(node)
+    await node.stop()
+    assert not node.failures

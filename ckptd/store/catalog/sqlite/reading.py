@@ -84,6 +84,14 @@ class SqliteReader:
         rows = self._all(f"{_PROCESS} WHERE now=1 AND state=? ORDER BY k", (State.RUNNING,))
         return [process_row(row) for row in rows]
 
+    def nearly_abandoned(self, since: int, until: int, abandoned_after: int, ahead: int) -> Sequence[ProcessRow]:
+        moment = "ended_at+coalesce(abandon_after,?1)-?2"
+        rows = self._all(
+            f"{_PROCESS} WHERE now=1 AND state IN (?3,?4,?5) AND epoch>0 AND {moment}>?6 AND {moment}<=?7 ORDER BY k",
+            (abandoned_after, ahead, State.PAUSED, State.INTERRUPTED, State.FAILED, since, until),
+        )
+        return [process_row(row) for row in rows]
+
     def processes(
         self, uid: int | None, states: Sequence[State], task_id: str | None, after: int | None, limit: int
     ) -> Sequence[ProcessRow]:
