@@ -110,7 +110,7 @@ def demonstrate(chosen: argparse.Namespace, console: Console, folder: Path) -> i
     stage = Stage(console, folder, chosen.workers, passes, Picture() if chosen.picture else None)
     plain, _, _ = stage.run(PLAIN, "uninterrupted", ())
     kills = plan.draw(chosen.seed, chosen.kills, chosen.workers)
-    protected, strikes, since = stage.run(PROTECTED, f"killed {chosen.kills} times", kills)
+    protected, strikes, since = stage.run(PROTECTED, f"with {chosen.kills} kills", kills)
     differences = list(verify.differences(plain.outcome, protected.outcome))
     well, last = verdict(strikes, chosen.kills, differences)
     text = report((plain, protected), strikes, since)

@@ -34,7 +34,12 @@ class Picture:
 
     def __init__(self) -> None:
         self._console = Console(
-            record=True, file=io.StringIO(), width=COLUMNS, force_terminal=True, color_system="truecolor"
+            record=True,
+            file=io.StringIO(),
+            width=COLUMNS,
+            force_terminal=True,
+            color_system="truecolor",
+            highlight=False,
         )
 
     def add(self, *parts: RenderableType) -> None:

@@ -84,4 +84,4 @@ def verdict(strikes: Sequence[Strike], wanted: int, differences: Sequence[str]) 
         return False, f"failed: after {kills}: {differences[0]}{more}"
     if len(strikes) < wanted:
         return False, f"failed: only {kills} of {wanted} could be carried out"
-    return True, f"ok: {kills}, every file counted exactly once, and the same aggregate as without interruption"
+    return True, f"ok: {kills}: every file counted exactly once, the same aggregate"

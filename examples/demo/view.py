@@ -128,7 +128,7 @@ def counted(count: int, noun: str) -> str:
 
 def _files(shown: Shown) -> str:
     done = shown.tally.position
-    kills = f"  {counted(len(shown.strikes), 'kill')}" if shown.strikes else ""
+    kills = f"  {counted(len(shown.strikes), 'kill')} so far" if shown.strikes else ""
     return f"{done:,} of {shown.files:,} files ({done / shown.files:.0%}){kills}"
 
 
@@ -139,7 +139,7 @@ def _state(shown: Shown, worker: int, seen: Seen) -> Text:
     process = seen.processes.get(shown.task.process_id(worker))
     if process is None:
         return Text()
-    text = f"{process.state}  epoch {process.epoch}  {process.checkpoints} checkpoints"
+    text = f"{process.state}  epoch {process.epoch}  {counted(process.checkpoints, 'checkpoint')}"
     return Text(text, style=STATES.get(process.state, ""))
 
 

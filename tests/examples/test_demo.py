@@ -16,7 +16,7 @@ def test_the_demo_kills_and_loses_nothing(tmp_path: Path) -> None:
     with place(tmp_path) as here:
         said = here.run(*SHORT, "--folder", str(tmp_path), "--picture", str(tmp_path / "demo.svg"))
     lines = said.splitlines()
-    assert re.match(r"ok: 10 kills \(\d of workers, \d of the daemon\), every file counted exactly once", lines[-1])
+    assert re.match(r"ok: 10 kills \(\d of workers, \d of the daemon\): every file counted exactly once", lines[-1])
     assert lines[0].startswith("400 Python source files of this interpreter")
     assert len(set(re.findall(r"\b[0-9a-f]{16}\b", said))) == 1, "both runs show one aggregate"
     picture = (tmp_path / "demo.svg").read_text()

@@ -37,7 +37,7 @@ def strikes(*victims: int) -> list[Strike]:
 @pytest.mark.parametrize(
     ("struck", "wanted", "found", "well", "words"),
     [
-        (strikes(0, DAEMON, 3), 3, [], True, "ok: 3 kills (2 of workers, 1 of the daemon), every file"),
+        (strikes(0, DAEMON, 3), 3, [], True, "ok: 3 kills (2 of workers, 1 of the daemon): every file"),
         (strikes(0, DAEMON), 3, [], False, "failed: only 2 kills (1 of workers, 1 of the daemon) of 3"),
         (
             strikes(0),
