@@ -64,8 +64,7 @@ def ls(
         page = session.call(calls.checkpoints(wanted))
         return page.checkpoints, page.next
 
-    found = list(paged(read, limit))
-    more = bool(limit) and len(found) >= limit
+    found, more = paged(read, limit)
     of = f" of {info.process_id}" if info else ""
     return Answer(
         {"checkpoints": [documents.checkpoint(one) for one in found], "complete": not more},

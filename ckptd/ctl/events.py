@@ -47,7 +47,7 @@ def events(
         wanted = [event for event in page.events if from_time is None or event.at >= from_time]
         kept.extend(wanted)
         total, last = total + len(wanted), page.last
-        if len(page.events) < PAGE:
+        if not page.events:
             break
     if follow:
         return _follow(session, list(kept), last, name)

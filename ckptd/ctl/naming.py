@@ -11,7 +11,6 @@ from ckptd.ctl.session import Session, paged
 
 LATEST = "latest"
 _NAMED_MAX = 5
-_SEARCHED_MAX = 20_000
 
 
 def process(session: Session, named: str) -> results.ProcessInfo:
@@ -25,7 +24,7 @@ def process(session: Session, named: str) -> results.ProcessInfo:
 def _by_prefix(session: Session, named: str) -> str:
     found = {
         _full(info, named): None
-        for info in all_processes(session, _SEARCHED_MAX)
+        for info in processes(session)[0]
         if info.process_id.startswith(named) or f"{info.user}/{info.process_id}".startswith(named)
     }
     if len(found) > 1:
@@ -40,16 +39,16 @@ def _full(info: results.ProcessInfo, named: str) -> str:
     return info.process_id if info.process_id.startswith(named) else f"{info.user}/{info.process_id}"
 
 
-def all_processes(
+def processes(
     session: Session, limit: int = 0, *, states: tuple[str, ...] = (), task_id: str | None = None
-) -> list[results.ProcessInfo]:
-    """Processes, last changed first."""
+) -> tuple[list[results.ProcessInfo], bool]:
+    """Processes (0: all), last changed first, and whether there are more."""
 
     def read(after: int | None, many: int) -> tuple[tuple[results.ProcessInfo, ...], int | None]:
         page = session.call(calls.processes(states=states, task_id=task_id, limit=many, after=after))
         return page.processes, page.next
 
-    return list(paged(read, limit))
+    return paged(read, limit)
 
 
 def checkpoint(session: Session, named: str) -> results.CheckpointContent:

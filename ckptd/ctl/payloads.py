@@ -5,9 +5,11 @@ Bytes are read piece by piece and verified by the daemon. Not for: states as Pyt
 """
 
 import re
+import shlex
+from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import msgpack
@@ -15,7 +17,7 @@ import msgpack
 from ckptclient import calls, results
 from ckptclient.calls import UNNUMBERED
 from ckptclient.errors import BadRequest, CkptdError, Conflict, Damaged, NotFound
-from ckptclient.payload import DOCUMENT, Part, decode, decode_value
+from ckptclient.payload import Part, decode, decode_value
 from ckptclient.wire import limits, params
 from ckptd.ctl import documents, moments, naming, shown
 from ckptd.ctl.answer import Answer, Lines, Raw, done
@@ -69,12 +71,14 @@ def cat(session: Session, *, id: str, part: str, decode: bool) -> Answer:
     if decode or session.common.json:
         document["value"] = documents.jsonable(_value(session, info, index))
         return Answer(document, (Lines(documents.pretty(document["value"])),))
-    if session.world.terminal() is not None and not _is_text(found):
+    data = pieces(session, info, index)
+    first = next(data, b"")  # here, so that what can't be read at all leaves nothing on stdout
+    if session.world.terminal() is not None and not _is_text(first):
         raise BadRequest(
-            f"part {part} is {shown.size(found.size_bytes)} of bytes, which a terminal can't show",
-            hint=f"ckptctl cat {id} {part} --decode, or > FILE",
+            f"part {part} is {shown.size(found.size_bytes)} that a terminal can't show",
+            hint=f"ckptctl cat {shlex.quote(id)} {shlex.quote(part)} --decode, or > FILE",
         )
-    return Answer(document, (Raw(pieces(session, info, index)),))
+    return Answer(document, (Raw(chain((first,), data)),))
 
 
 def _form(part: results.PartInfo) -> documents.Document:
@@ -85,7 +89,8 @@ def _form(part: results.PartInfo) -> documents.Document:
 def _value(session: Session, info: results.CheckpointContent, index: int) -> object:
     """What a part holds; the document of a state draws in the buffers that lie beside it."""
     part = info.parts[index]
-    size_bytes = info.size_bytes if part.name == DOCUMENT else part.size_bytes
+    kind = _form(part).get("kind")
+    size_bytes = info.size_bytes if kind == "document" else part.size_bytes
     if size_bytes > DECODED_BYTES_MAX:
         raise BadRequest(
             f"{shown.size(size_bytes)} are too much to decode here",
@@ -96,14 +101,19 @@ def _value(session: Session, info: results.CheckpointContent, index: int) -> obj
         found = _index(info, name)
         return Part(name, _form(info.parts[found]), b"".join(pieces(session, info, found)))
 
-    if part.name == DOCUMENT:
+    if kind == "document":
         return decode({}, loader=load)
     data = load(part.name).data
-    return decode_value(data) if _form(part).get("kind") == "progress" else data
+    return decode_value(data) if kind == "progress" else data
 
 
-def _is_text(part: results.PartInfo) -> bool:
-    return _form(part).get("kind") == "file"
+def _is_text(piece: bytes) -> bool:
+    """Whether the beginning of a part is text; its last character may be cut off."""
+    try:
+        getincrementaldecoder("utf-8")().decode(piece)
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in piece
 
 
 def restore(session: Session, *, id: str, directory: str, force: bool) -> Answer:

@@ -5,11 +5,12 @@ Whether colour is wanted: `--color`, then `NO_COLOR` (no-color.org) and `TERM=du
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final, TextIO
 
-from ckptclient.errors import CkptdError
+from ckptclient.errors import CkptdError, NoSpace
 from ckptd.ctl import documents
 from ckptd.ctl.answer import Answer, Raw
 from ckptd.ctl.layout import Look, plain
@@ -98,28 +99,32 @@ class Printer:
 
 
 def write(text: str) -> None:
-    """To stdout, at once; ends the program where nobody reads any more."""
-    try:
+    """To stdout, at once; ends the program where nobody reads any more. Raises NO_SPACE where it can't be written."""
+    with _onto_stdout():
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
-        _reader_gone()
 
 
 def write_raw(pieces: Iterable[bytes]) -> None:
-    """Bytes to stdout."""
-    try:
-        for piece in pieces:
+    """Bytes to stdout, as `write`."""
+    for piece in pieces:
+        with _onto_stdout():
             sys.stdout.buffer.write(piece)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        _reader_gone()
+            sys.stdout.buffer.flush()
 
 
-def _reader_gone() -> None:
-    # What is still buffered would fail again at the interpreter's end, and be reported.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(EXIT_READER_GONE)
+@contextmanager
+def _onto_stdout() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # What is still buffered would fail again at the interpreter's end, and be reported.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            sys.exit(EXIT_READER_GONE)
+        raise NoSpace(
+            f"the output can't be written: {error.strerror}", hint="make room where it goes, and say it again"
+        ) from error
 
 
 def print_error(error: CkptdError, *, as_json: bool, stream: TextIO, colour: bool) -> None:

@@ -1,6 +1,7 @@
 """Verbs about processes: who works on what, how far it is, what a crash would cost now."""
 
 import json
+import shlex
 from collections.abc import Sequence
 
 from ckptclient import calls, results
@@ -88,13 +89,13 @@ def most_urgent_first(found: Sequence[results.ProcessInfo], now: int) -> list[re
 
 def ps(session: Session, *, state: tuple[str, ...], task: str | None, limit: int) -> Answer:
     """Processes, worst first."""
-    found = naming.all_processes(session, limit, states=state, task_id=task)
+    found, more = naming.processes(session, limit, states=state, task_id=task)
     view = session.view()
     ordered = most_urgent_first(found, view.now)
     return Answer(
-        {"processes": [documents.process(info, view.now) for info in ordered], "complete": not limit or len(found) < limit},
+        {"processes": [documents.process(info, view.now) for info in ordered], "complete": not more},
         (Table(columns(view.now), ordered, _none(state, task)),),
-        (f"the {limit} that changed last; --limit 0 shows all",) if limit and len(found) >= limit else (),
+        (f"the {limit} that changed last; --limit 0 shows all",) if more else (),
     )  # fmt: skip
 
 
@@ -103,16 +104,15 @@ def _none(states: tuple[str, ...], task: str | None) -> str:
     return f"no {what} processes".replace("  ", " ") + (f" of task {task}" if task else "")
 
 
-def facts(info: results.ProcessInfo, view: View) -> list[Facts | Table[results.CheckpointInfo]]:
+def _facts(info: results.ProcessInfo, view: View) -> Sequence[Facts]:
     """Everything about one process."""
-    progress = info.progress
+    progress, last = info.progress, info.last_checkpoint
     risk = documents.at_risk(info, view.now)
-    steps = (
-        f"{shown.count(progress.completed)} of {shown.count(progress.total)}"
-        if progress.total
-        else shown.count(progress.completed)
-    )
-    pairs = [
+    steps = shown.count(progress.completed) + (f" of {shown.count(progress.total)}" if progress.total else "")
+    done_so_far = shown.NOTHING
+    if progress.percent is not None:
+        done_so_far = f"{shown.bar(progress.percent, 20)} {shown.percent(progress.percent)}"
+    identity = (
         ("process", info.process_id),
         ("user", info.user),
         ("state", f"{_SIGNS.get(info.state, '')} {info.state}"),
@@ -124,14 +124,9 @@ def facts(info: results.ProcessInfo, view: View) -> list[Facts | Table[results.C
         ("registered", view.both(info.registered_at)),
         ("ended", view.both(info.ended_at)),
         ("deaths", str(info.deaths)),
-    ]
-    standing = [
-        (
-            "progress",
-            f"{shown.bar(progress.percent, 20)} {shown.percent(progress.percent)}"
-            if progress.percent is not None
-            else shown.NOTHING,
-        ),
+    )
+    standing = (
+        ("progress", done_so_far),
         ("steps", steps),
         ("speed", f"{progress.per_second:,.3g} steps a second" if progress.per_second else shown.NOTHING),
         ("expected end", view.both(progress.eta) if info.state == "running" else shown.NOTHING),
@@ -139,21 +134,20 @@ def facts(info: results.ProcessInfo, view: View) -> list[Facts | Table[results.C
         ("batch", shown.or_nothing(progress.batch)),
         ("updated", view.both(progress.updated_at or None)),
         ("items", f"{shown.count(info.journal.done)} done, {shown.count(info.journal.failed)} failed"),
-    ]
-    last = info.last_checkpoint
-    saved = [
+    )
+    saved = (
         ("checkpoints", shown.count(info.checkpoints)),
         ("newest", last.checkpoint_id if last else shown.NOTHING),
         ("saved", view.both(last.created_at if last else None)),
         ("at risk", shown.NOTHING if risk is None else shown.span(risk)),
-    ]  # fmt: skip
-    return [Facts(pairs), Facts(standing, "progress"), Facts(saved, "saved")]
+    )
+    return Facts(identity), Facts(standing, "progress"), Facts(saved, "saved")
 
 
 def show(session: Session, info: results.ProcessInfo) -> Answer:
     """One process."""
     view = session.view()
-    return Answer({"kind": "process", "process": documents.process(info, view.now)}, facts(info, view))
+    return Answer({"kind": "process", "process": documents.process(info, view.now)}, _facts(info, view))
 
 
 def results_of(session: Session, *, process: str, failed: bool, after: int, limit: int) -> Answer:
@@ -167,9 +161,8 @@ def results_of(session: Session, *, process: str, failed: bool, after: int, limi
         )
         return page.records, page.next
 
-    found = list(paged(read, limit))
+    found, more = paged(read, limit)
     journal = info.journal
-    more = bool(limit) and len(found) >= limit
     return Answer(
         {
             "process_id": info.process_id,
@@ -187,9 +180,9 @@ def results_of(session: Session, *, process: str, failed: bool, after: int, limi
 
 def _value(packed: bytes | None) -> str:
     found = documents.value(packed)
-    return (
-        shown.NOTHING if found is None else found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
-    )
+    if found is None:
+        return shown.NOTHING
+    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
 
 
 RECORD_COLUMNS: Sequence[Column[results.RecordInfo]] = (
@@ -245,7 +238,7 @@ def wait(session: Session, *, process: str, for_: tuple[str, ...], timeout: floa
             wanted = " or ".join(for_)
             raise TimedOut(
                 f"{info.process_id} is {info.state} and not {wanted} after {timeout:g} s",
-                hint=f"ckptctl show {info.process_id}, or wait longer with --timeout",
+                hint=f"ckptctl show {shlex.quote(name)}, or wait longer with --timeout",
                 details={"process_id": info.process_id, "state": info.state},
             )
         page = session.patiently(

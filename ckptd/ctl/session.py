@@ -6,9 +6,10 @@ at. Not for: what is asked or shown, which is the verbs'.
 
 import os
 import pwd
+import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -200,7 +201,7 @@ class Session:
         if self.common.socket or self.world.environ.get("CKPTD_SOCKET"):
             return "see that a daemon listens there: systemctl status ckptd"
         store = self.common.store or self.world.environ.get("CHECKPOINT_STORAGE_PATH")
-        own = f"ckptd --private --store {store}" if store else "ckptd --private"
+        own = f"ckptd --private --store {shlex.quote(store)}" if store else "ckptd --private"
         return f"start the node's with `systemctl start ckptd`, or one of your own with `{own}`"
 
 
@@ -212,13 +213,22 @@ def user_name(uid: int) -> str:
         return str(uid)
 
 
-def paged(read: Callable[[Any, int], tuple[tuple[T, ...], Any]], limit: int, page: int = 200) -> Iterator[T]:
-    """Items page by page, `limit` of them (0: all); `read` takes (where to go on, how many), None at first."""
+PAGE = 200
+"""Asked for at a time: many enough for few round trips, few enough for a frame."""
+
+
+def paged(read: Callable[[Any, int], tuple[tuple[T, ...], Any]], limit: int) -> tuple[list[T], bool]:
+    """The first `limit` items (0: all), and whether there are more.
+
+    `read` takes where to go on (None at first) and how many, and answers items and where to go on (None: nowhere).
+    """
+    found: list[T] = []
     where: Any = None
-    left = limit
     while True:
-        items, where = read(where, min(left, page) if limit else page)
-        yield from items
-        left -= len(items)
-        if where is None or not items or (limit and left <= 0):
-            return
+        wanted = min(limit + 1 - len(found), PAGE) if limit else PAGE
+        items, where = read(where, wanted)
+        found += items
+        if limit and len(found) > limit:
+            return found[:limit], True
+        if where is None or not items:
+            return found, False

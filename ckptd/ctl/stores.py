@@ -1,7 +1,6 @@
 """Verbs about the daemon and its store as a whole: `status`, `cleanup`, `version`."""
 
 import platform
-from typing import TYPE_CHECKING
 
 from ckptclient import __version__, calls, results
 from ckptclient.wire import limits
@@ -9,9 +8,6 @@ from ckptd.ctl import documents, naming, processes, shown
 from ckptd.ctl.answer import Answer, Block, Facts, Table, done
 from ckptd.ctl.session import Session
 from ckptd.ctl.shown import View
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _STATES_NOW = ("running", "interrupted", "paused", "failed")
 ROWS_MAX = 12
@@ -24,7 +20,7 @@ _WARN_SHARE = 0.9
 def status(session: Session) -> Answer:
     """One screen: up, space, what runs, what a crash would cost at worst."""
     store = session.call(calls.status())
-    found = naming.all_processes(session, states=_STATES_NOW)
+    found, _ = naming.processes(session, states=_STATES_NOW)
     view = session.view()
     ordered = processes.most_urgent_first(found, view.now)
     at_risk = [(risk, info) for info in ordered if (risk := documents.at_risk(info, view.now)) is not None]
@@ -88,7 +84,7 @@ def cleanup(session: Session) -> Answer:
 
 def version(_session: Session) -> Answer:
     """Which release this is; asks no daemon."""
-    protocols: Sequence[int] = [limits.PROTOCOL_VERSION]
+    protocols = [limits.PROTOCOL_VERSION]
     return done(
         f"ckptctl {__version__}", version=__version__, protocol_versions=protocols, python=platform.python_version()
     )

@@ -59,8 +59,9 @@ def _console(width: int | None, colour: bool) -> Console:
 
 
 def _text(console: Console) -> str:
+    """What was drawn, without the blanks with which rich fills its lines."""
     assert isinstance(console.file, io.StringIO)
-    return "".join(f"{line.rstrip(' ')}\n" for line in console.file.getvalue().removesuffix("\n").split("\n"))
+    return "\n".join(line.rstrip(" ") for line in console.file.getvalue().split("\n"))
 
 
 def _draw(console: Console, block: Table[Any] | Facts | Lines, look: Look) -> None:

@@ -1,6 +1,7 @@
 """Replies of a daemon as they cross the wire, one set for all tests and for the examples of the JSON contract."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgpack
 
@@ -66,10 +67,18 @@ RECORDS = [
     [2, 0, -1, encode_value(("key", 2)), None, NOW - SECOND],
 ]
 
-EVENTS = [
+EVENTS: list[list[Any]] = [
     [11, NOW - 60 * SECOND, "registered", "etl-nightly", "anna", {"pid": 8812}],
     [12, NOW - 41 * SECOND, "interrupted", "crawl-eu", "bob", {"pid": 901, "how": "SIGKILL"}],
 ]
+
+
+def events_since(packed: Mapping[str, object]) -> Map:
+    """As the daemon: those behind a number, and the newest number there is."""
+    since = packed.get("since", -1)
+    assert isinstance(since, int)
+    return {"events": [event for event in EVENTS if event[0] > since], "last": max(12, since)}
+
 
 STATUS: Mapping[str, object] = {
     "version": "0.1.0", "pid": 4321, "uptime_seconds": 93_784.5, "store_path": "/var/lib/ckptd", "lineage": bytes(16),
@@ -108,6 +117,6 @@ REPLIES: Mapping[str, object] = {
         "settings": [["store.path", "/srv/ckptd", "/etc/ckptd/ckptd.toml line 4"], ["log.level", "info", "default"]]
     },
     "config.reload": {"changed": ["log.level"], "restart": ["store.path"]},
-    "events.read": {"events": EVENTS, "last": 12},
+    "events.read": events_since,
 }
 """By method: a map, an error to raise, or a function of the parameters to either."""

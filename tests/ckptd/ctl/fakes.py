@@ -1,5 +1,6 @@
 """A daemon that answers from a table, the world around a run, and the run itself."""
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -83,6 +84,11 @@ def no_checkpoint(name: str) -> Refusing:
     """`checkpoint.get` that does not know this one."""
     missing = UnknownCheckpoint(f"no checkpoint {name}", details={"what": "checkpoint"})
     return Refusing(missing, (name,), "checkpoint_id", canned.REPLIES["checkpoint.get"])
+
+
+def screen(columns: int) -> Callable[[], os.terminal_size]:
+    """A terminal of so many columns and 24 lines."""
+    return lambda: os.terminal_size((columns, 24))
 
 
 @dataclass

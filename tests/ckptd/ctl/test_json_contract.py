@@ -137,13 +137,10 @@ def test_what_explain_has_of_other_kinds(topic: str, keys: set[str]) -> None:
 
 
 def test_followed_events_are_a_document_a_line() -> None:
-    pages = iter([canned.REPLIES["events.read"]])
-
-    def read(_packed: object) -> object:
-        page = next(pages, None)
-        if page is None:
+    def read(packed: dict[str, object]) -> object:
+        if packed["wait_seconds"]:
             raise KeyboardInterrupt
-        return page
+        return canned.events_since(packed)
 
     ran = run("events", "--follow", "--json", replies={"events.read": read})
     assert ran.code == 130

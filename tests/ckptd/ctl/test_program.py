@@ -1,7 +1,6 @@
 """How the program ends: exit codes, errors in three lines or one object, words that are no verbs, options anywhere."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from ckptd.ctl import codes
 from ckptd.ctl.printing import coloured, error_lines
 from ckptd.ctl.session import Common, connect
 from ckptd.ctl.verbs import MEANT, VERBS
-from tests.ckptd.ctl.fakes import run
+from tests.ckptd.ctl.fakes import run, screen
 
 ROOT = Path(__file__).parents[3]
 
@@ -139,7 +138,7 @@ def test_colour_can_be_forced_into_a_pipe() -> None:
 
 
 def test_a_terminal_is_filled_and_not_overfilled() -> None:
-    lines = run("ps", terminal=lambda: os.terminal_size((60, 24)), environ={"NO_COLOR": "1"}).out.splitlines()
+    lines = run("ps", terminal=screen(60), environ={"NO_COLOR": "1"}).out.splitlines()
     assert all(len(line) <= 60 for line in lines)
     assert lines[0].startswith("PROCESS")
 
@@ -248,6 +247,14 @@ def test_a_bug_is_three_lines_and_no_traceback() -> None:
     assert ended.stderr.count("\n") == 3
     assert "[INTERNAL]" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_an_output_that_is_full_is_no_bug() -> None:
+    ended = ckptctl("version", before="import os\nos.dup2(os.open('/dev/full', os.O_WRONLY), 1)")
+    assert ended.returncode == 13
+    assert ended.stderr.startswith("error: the output can't be written: No space left on device [NO_SPACE]\n")
+    assert ended.stderr.count("\n") == 3
 
 
 def test_a_reader_that_goes_away_is_an_exit_code() -> None:

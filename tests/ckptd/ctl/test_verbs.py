@@ -1,6 +1,5 @@
 """What each verb asks of the daemon and what people read, on canned replies."""
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
@@ -10,7 +9,7 @@ import pytest
 from ckptclient.errors import Conflict, Damaged, NoSpace, UnknownProcess, Unreachable
 from ckptd.ctl.verbs import VERBS
 from tests.ckptd.ctl import canned
-from tests.ckptd.ctl.fakes import no_checkpoint, run
+from tests.ckptd.ctl.fakes import no_checkpoint, run, screen
 
 NO_PROCESS = UnknownProcess("no process", details={"what": "process"})
 
@@ -24,7 +23,7 @@ CASES: list[tuple[str, list[str], list[str]]] = [
     ("ls", ["checkpoint.list"], ["etl-nightly@7", "1.4 MB", "23 h", "6 m 40 s", "nightly"]),
     ("ls etl", ["process.show", "checkpoint.list"], ["etl-nightly@7"]),
     ("results etl-nightly", ["process.show", "journal.read"], ["✓ done", "a.py", '{"lines": 17}', "✗ failed", "SyntaxError: line 3", '["key", 2]']),
-    ("events", ["events.read"], ["registered", "interrupted", "crawl-eu", "how=SIGKILL"]),
+    ("events", ["events.read", "events.read"], ["registered", "interrupted", "crawl-eu", "how=SIGKILL"]),
     ("cat etl-nightly@7 notes.txt", ["checkpoint.get", "checkpoint.read"], ["hello\n"]),
     ("cat etl-nightly@7 state --decode", ["checkpoint.get", "checkpoint.read"], ['"n": 7']),
     ("pin etl-nightly@7", ["checkpoint.get", "checkpoint.pin"], ["pinned etl-nightly_processing_state_7\n"]),
@@ -70,12 +69,11 @@ def test_a_daemon_is_let_go_of() -> None:
 
 
 PARAMETERS: list[tuple[str, str, dict[str, object]]] = [
-    ("ps --state failed --state paused --task t --limit 7", "process.list", {"states": ["failed", "paused"], "task_id": "t", "limit": 7}),
+    ("ps --state failed --state paused --task t --limit 7", "process.list", {"states": ["failed", "paused"], "task_id": "t", "limit": 8}),
     ("ls anna/etl --type custom --tag a --status active --since 2h --limit 5", "checkpoint.list",
-        {"process_id": "anna/etl-nightly", "type": "custom", "tag": "a", "status": "active", "since": canned.NOW - 2 * canned.HOUR, "limit": 5}),
-    ("ls --trash --until 2025-06-15T12:00:00Z", "checkpoint.list", {"trash": True, "until": 1_749_988_800_000_000}),
-    ("results etl --failed --after 4 --limit 3", "journal.read", {"process_id": "anna/etl-nightly", "failed_only": True, "after": 4, "limit": 3}),
-    ("events etl --since 11", "events.read", {"since": 11, "process_id": "etl-nightly", "limit": 1000, "wait_seconds": 0.0}),
+        {"process_id": "anna/etl-nightly", "type": "custom", "tag": "a", "status": "active", "since": canned.NOW - 2 * canned.HOUR, "limit": 6}),
+    ("ls --trash --until 2025-06-15T12:00:00Z", "checkpoint.list", {"trash": True, "until": 1_749_988_800_000_000, "limit": 101}),
+    ("results etl --failed --after 4 --limit 3", "journal.read", {"process_id": "anna/etl-nightly", "failed_only": True, "after": 4, "limit": 4}),
 ]  # fmt: skip
 
 
@@ -216,21 +214,19 @@ def test_wait_outlives_a_restart_of_the_daemon() -> None:
 
 
 def test_follow_goes_on_from_what_was_shown() -> None:
-    later = {"events": [[13, canned.NOW, "completed", "etl-nightly", "anna", {}]], "last": 13}
-    pages: Iterator[object] = iter([canned.REPLIES["events.read"], later, KeyboardInterrupt()])
-
-    def read(_packed: Mapping[str, object]) -> object:
-        page = next(pages)
-        if isinstance(page, BaseException):
-            raise page
-        return page
+    def read(packed: Mapping[str, object]) -> object:
+        if packed.get("since") == 13:
+            raise KeyboardInterrupt
+        if packed["wait_seconds"]:
+            return {"events": [[13, canned.NOW, "completed", "etl-nightly", "anna", {}]], "last": 13}
+        return canned.events_since(packed)
 
     ran = run("events", "--follow", replies={"events.read": read})
     assert ran.code == 130
     lines = ran.out.splitlines()
     assert [line.split()[2] for line in lines[1:]] == ["registered", "interrupted", "completed"]
     assert {line.index("  anna") for line in lines if "anna" in line} == {lines[0].index("  USER")}
-    assert [parameters.get("since", -1) for _, parameters in ran.daemon.asked] == [-1, 12, 13]
+    assert [parameters.get("since", -1) for _, parameters in ran.daemon.asked] == [-1, 12, 12, 13]
 
 
 def test_watch_appends_snapshots_where_nobody_looks_on() -> None:
@@ -245,7 +241,7 @@ def test_watch_redraws_in_place_on_a_terminal() -> None:
     ran = run(
         "ps",
         "--watch=3s",
-        terminal=lambda: os.terminal_size((80, 24)),
+        terminal=screen(80),
         environ={"NO_COLOR": "1"},
         sleep=lambda seconds: _end_after(iter(()), seconds),
     )
@@ -258,7 +254,7 @@ def test_watch_stays_within_the_screen() -> None:
     ran = run(
         "ps",
         "--watch",
-        terminal=lambda: os.terminal_size((80, 24)),
+        terminal=screen(80),
         replies={"process.list": many},
         sleep=lambda seconds: _end_after(iter(()), seconds),
     )
@@ -269,6 +265,21 @@ def _end_after(turns: Iterator[int], seconds: float) -> None:
     assert seconds in (2.0, 3.0)
     if next(turns, None) is None:
         raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("words", "numbers"),
+    [
+        ("--since 11", [12]),
+        ("--since 50s", [12]),
+        ("--since 1h", [11, 12]),
+        ("--limit 1", [12]),
+        ("etl --limit 0", [11, 12]),
+    ],
+)
+def test_which_events(words: str, numbers: list[int]) -> None:
+    ran = run("events", "--columns", "seq", "--no-header", *words.split())
+    assert [int(line) for line in ran.out.splitlines()] == numbers
 
 
 # --- much ---
@@ -284,8 +295,10 @@ def test_pages_are_put_together() -> None:
 
 
 def test_a_cut_list_says_so_on_stderr() -> None:
-    ran = run("ls", "--limit", "1")
-    assert ran.err == "the newest 1; --limit 0 shows all\n"
+    two = {"checkpoints": [canned.checkpoint(), canned.checkpoint(seq=6)], "next": 40}
+    ran = run("ls", "--limit", "1", replies={"checkpoint.list": two})
+    assert (ran.out.count("@"), ran.err) == (1, "the newest 1; --limit 0 shows all\n")
+    assert run("ls", "--limit", "1").err == ""
 
 
 @pytest.mark.parametrize(
@@ -412,7 +425,25 @@ def test_cat_names_the_parts_that_there_are() -> None:
     assert "its parts: state, notes.txt, state/0" in ran.err
 
 
-def test_cat_shows_no_bytes_on_a_terminal() -> None:
-    ran = run("cat", "etl-nightly@7", "state/0", terminal=lambda: os.terminal_size((80, 24)))
+def test_a_terminal_is_shown_text_and_no_bytes() -> None:
+    assert run("cat", "etl-nightly@7", "notes.txt", terminal=screen(80)).out == "hello\n"
+    ran = run("cat", "etl-nightly@7", "state/0", terminal=screen(80))
     assert (ran.code, ran.out) == (2, "")
-    assert "--decode" in ran.err
+    assert "ckptctl cat etl-nightly@7 state/0 --decode, or > FILE" in ran.err
+
+
+def test_what_can_not_be_read_leaves_nothing_on_stdout() -> None:
+    ran = run("cat", "etl-nightly@7", "notes.txt", replies={"checkpoint.read": Damaged("a chunk is damaged")})
+    assert (ran.code, ran.out) == (9, "")
+
+
+def test_a_checkpoint_of_files_has_no_state_to_decode() -> None:
+    named_state = canned.parts([("state", {"kind": "file"}, b"x"), *canned.FILES])
+    ran = run(
+        "cat",
+        "etl-nightly@7",
+        "state",
+        "--decode",
+        replies={"checkpoint.get": {**canned.checkpoint(), "parts": named_state}},
+    )
+    assert '"base64"' in ran.out
