@@ -71,6 +71,8 @@ def rows(path: Path, heading: str) -> Iterator[list[str]]:
 def names_in(module: Path) -> frozenset[str]:
     """What a module defines at its top, and of its classes the methods, fields and attributes, as `Class.name`."""
     found: set[str] = set()
+    if not module.exists():
+        return frozenset()
     for node in ast.parse(module.read_text(encoding="utf-8")).body:
         found |= {name for name, _ in defined(node)}
         if isinstance(node, ast.ClassDef):
