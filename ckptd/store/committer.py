@@ -26,6 +26,9 @@ Done = Callable[[Outcome], None]
 BATCH_COUNT_MAX = 256
 BATCH_BYTES_MAX = 8 << 20
 
+IDLE_SECONDS = 0.05
+"""Without a word for so long, nobody is about to ask: right after a batch everybody is, however empty the queue."""
+
 
 class Payload(Protocol):
     """What `ingest` prepared of a payload that is not inline, and what the committer does with it."""
@@ -60,8 +63,8 @@ class _Task:
 class Committer:
     """Owns the thread and the catalog's writing side from `start` to `stop`.
 
-    `post` brings a callable to the event loop's thread; `fatal` ends the process and is called in this thread;
-    `report` gets an unexpected exception, a bug of ours, for the log. `committed` hears of each batch: how many
+    `post` brings a callable to the event loop's thread; `fatal` ends the process and is called in this thread, its
+    last act; `report` gets an unexpected exception, a bug of ours, for the log, from this thread or the loop's. `committed` hears of each batch: how many
     changes, how many seconds.
     """
 
@@ -104,10 +107,12 @@ class Committer:
         future: Future[T] = Future()
 
         def task() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
             try:
                 result = work()
-            except StoreFailed as failed:
-                self._fatal(failed)
+            except StoreFailed:
+                raise
             except BaseException as caught:  # noqa: BLE001 - it belongs to whoever waits for the future
                 error = caught  # the name in the clause is gone when the loop calls
                 self._post(lambda: future.set_exception(error))
@@ -118,22 +123,24 @@ class Committer:
         return future
 
     def _run(self) -> None:
-        while True:
-            jobs, task, ends = self._collect()
-            if jobs:
-                self._commit(jobs)
-            if task is not None:
-                task.run()
-            if ends:
-                return
-            if jobs or task is not None:
-                self._tidy()
+        try:
+            ends = False
+            while not ends:
+                jobs, task, ends = self._collect()
+                if jobs:
+                    self._commit(jobs)
+                if task is not None:
+                    task.run()
+                self._catalog.checkpoint_wal(idle=False)
+        except StoreFailed as failed:
+            # This thread touches the store no more, however long the process takes to end.
+            self._fatal(failed)
 
     def _collect(self) -> tuple[list[Job], _Task | None, bool]:
         """A batch; a task ends it, and runs after it."""
         jobs: list[Job] = []
         size = 0
-        item = self._queue.get()
+        item = self._first()
         while True:
             if item is None:
                 return jobs, None, True
@@ -148,13 +155,17 @@ class Committer:
             except Empty:
                 return jobs, None, False
 
+    def _first(self) -> Job | _Task | None:
+        """The next item; where none comes for a moment, the catalog may tidy, which delays whoever comes then."""
+        try:
+            return self._queue.get(timeout=IDLE_SECONDS)
+        except Empty:
+            self._catalog.checkpoint_wal(idle=True)
+        return self._queue.get()
+
     def _commit(self, jobs: Sequence[Job]) -> None:
         begun = self._monotonic()
-        try:
-            outcomes = self._outcomes(jobs)
-        except StoreFailed as failed:
-            self._fatal(failed)
-            return
+        outcomes = self._outcomes(jobs)
         for job in jobs:
             if job.payload is not None:
                 job.payload.release()
@@ -163,7 +174,10 @@ class Committer:
 
         def deliver() -> None:
             for job, outcome in answers:
-                job.done(outcome)
+                try:
+                    job.done(outcome)
+                except Exception as bug:  # noqa: BLE001 - the others have their answers coming
+                    self._report(bug)
 
         self._post(deliver)
 
@@ -197,12 +211,6 @@ class Committer:
             changes = [_completed(job) for index, job in enumerate(jobs) if index not in refused]
             outcomes = iter(self._catalog.apply(changes))
         return [refused[index] if index in refused else next(outcomes) for index in range(len(jobs))]
-
-    def _tidy(self) -> None:
-        try:
-            self._catalog.checkpoint_wal(self._queue.empty())
-        except StoreFailed as failed:
-            self._fatal(failed)
 
 
 def _completed(job: Job) -> Change:

@@ -36,18 +36,16 @@ def pack(answers: Answers) -> bytes:
     return msgpack.packb(answers)
 
 
-def find(answers: Answers, request: RequestId) -> tuple[Answer | None, bool]:
-    """(the answer, or None; whether the request is surely new: higher than every number of its session here).
-
-    UnknownOutcome where the number is below all that are kept.
-    """
-    _, kept = answers.get(request.session, (0, {}))
+def find(answers: Answers, request: RequestId) -> Answer | None:
+    """The answer, None where it is new here; UnknownOutcome where the number is below all that are kept."""
+    found = answers.get(request.session)
+    if found is None:
+        return None
+    kept = found[1]
     answer = kept.get(request.number)
-    if answer is not None or not kept:
-        return answer, False
-    if len(kept) >= KEPT and request.number < next(iter(kept)):
+    if answer is None and len(kept) >= KEPT and request.number < next(iter(kept)):
         raise forgotten(request)
-    return None, request.number > next(reversed(kept))
+    return answer
 
 
 def add(answers: Answers, request: RequestId, answer: Answer, at: int) -> None:

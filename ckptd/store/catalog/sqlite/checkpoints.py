@@ -14,10 +14,20 @@ from ckptd.store.catalog.sqlite.processes import Process, Processes
 from ckptd.store.catalog.sqlite.reading import candidate_keys
 
 _INSERT = (
-    "INSERT INTO checkpoint(process,seq,epoch,type,place,created_at,expires_at,pinned,logical,own,journal_pos,attempts,"
+    "INSERT INTO checkpoint(k,process,seq,epoch,type,place,created_at,expires_at,pinned,logical,own,journal_pos,attempts,"
     "schema_version,has_state,checksum,task_id,description,metadata,alias,manifest,small) "
-    "VALUES(?,?,?,?,0,?,?,0,?,?,?,0,?,?,?,?,?,?,?,?,?)"
+    "VALUES(?,?,?,?,?,0,?,?,0,?,?,?,0,?,?,?,?,?,?,?,?,?)"
 )
+
+
+FLOOR = "checkpoint_floor"
+"""Row of the table `store`: the highest key that was dropped while no higher one existed.
+
+SQLite would give the key of the newest row again once that is deleted, and whoever still means the old one, a reader's
+page or a request on its way, would meet another checkpoint.
+"""
+
+_NEXT = "SELECT 1+max((SELECT coalesce(max(k),0) FROM checkpoint),coalesce((SELECT v FROM store WHERE k=?),0))"
 
 
 class Checkpoints:
@@ -28,16 +38,23 @@ class Checkpoints:
         self._execute = connection.execute
         self._processes = processes
         self._counters = counters
+        self._next_key = 0
+
+    def _new_key(self) -> CheckpointKey:
+        if not self._next_key:
+            self._next_key = self._execute(_NEXT, (FLOOR,)).get
+        key, self._next_key = CheckpointKey(self._next_key), self._next_key + 1
+        return key
 
     def save(self, new: NewCheckpoint, process: Process) -> None:
         """Make one visible; it is the head."""
+        key = self._new_key()
         values = (
-            process.k, new.seq, process.epoch, new.type, new.created_at, new.expires_at, new.logical_bytes, new.own_bytes,
+            key, process.k, new.seq, process.epoch, new.type, new.created_at, new.expires_at, new.logical_bytes, new.own_bytes,
             new.journal_position, new.schema_version, new.has_state, new.checksum, new.task_id, new.description,
             new.metadata, new.alias, new.manifest, new.small,
         )  # fmt: skip
         self._execute(_INSERT, values)
-        key = CheckpointKey(self._connection.last_insert_rowid())
         process.head, process.next_seq = key, max(process.next_seq, new.seq + 1)
         process.next_pos = max(process.next_pos, new.journal_position)
         self._counters.appear(process, new.type, 1)

@@ -13,6 +13,9 @@ from ckptd.core.process_table import Act, State, after
 from ckptd.store.catalog.sqlite import answers as kept_answers
 from ckptd.store.catalog.sqlite.processes import Process, Processes
 
+_HIGHER = "SELECT 1 FROM request WHERE session=? AND seq>? LIMIT 1 OFFSET ?"
+"""Whether so many and one more mutations with higher numbers were answered."""
+
 
 class Judging:
     """Judges the changes of one batch, each on what those before it left."""
@@ -26,22 +29,20 @@ class Judging:
     def answered(self, change: Change, request: RequestId) -> Answer | None:
         """What an earlier attempt was answered. UnknownOutcome where that can't be said any more.
 
-        A repetition may find its process in another state and come with another guard: all places are looked into,
-        unless the number is higher than any of its session in the first.
+        A repetition may find its process in another state and come with another guard: both places are looked into.
         """
         guard = change.guard
         if guard is not None and guard.member is not None:
-            return kept_answers.find(self.member_answers(guard), request)[0]
+            return kept_answers.find(self.member_answers(guard), request)
         process = self._named(change)
         if process is not None:
-            answer, surely_new = kept_answers.find(process.answers, request)
-            if answer is not None or surely_new:
+            answer = kept_answers.find(process.answers, request)
+            if answer is not None:
                 return answer
         row = self._execute("SELECT answer FROM request WHERE session=? AND seq=?", _key(request)).fetchone()
         if row is not None:
             return tuple(msgpack.unpackb(row[0]))
-        lowest, count = self._execute("SELECT min(seq),count(*) FROM request WHERE session=?", _key(request)[:1]).get
-        if count >= kept_answers.KEPT and request.number < lowest:
+        if self._execute(_HIGHER, (*_key(request), kept_answers.KEPT - 1)).fetchone():
             raise kept_answers.forgotten(request)
         return None
 

@@ -87,7 +87,8 @@ class SqliteReader:
     def nearly_abandoned(self, since: int, until: int, abandoned_after: int, ahead: int) -> Sequence[ProcessRow]:
         moment = "ended_at+coalesce(abandon_after,?1)-?2"
         rows = self._all(
-            f"{_PROCESS} WHERE now=1 AND state IN (?3,?4,?5) AND epoch>0 AND {moment}>?6 AND {moment}<=?7 ORDER BY k",
+            f"{_PROCESS} WHERE now=1 AND state IN (?3,?4,?5) AND epoch>0 AND coalesce(abandon_after,?1)>0 "
+            f"AND {moment}>?6 AND {moment}<=?7 ORDER BY k",
             (abandoned_after, ahead, State.PAUSED, State.INTERRUPTED, State.FAILED, since, until),
         )
         return [process_row(row) for row in rows]

@@ -10,6 +10,7 @@ from ckptd.core.change import Place
 from ckptd.core.ids import CheckpointKey
 from ckptd.core.process_table import State
 from ckptd.store.catalog.interface import EXPIRE_FROM_START, Expired
+from ckptd.store.catalog.sqlite.checkpoints import FLOOR
 from ckptd.store.catalog.sqlite.counting import PLACE
 from ckptd.store.catalog.sqlite.reading import candidate_keys
 from ckptd.store.catalog.sqlite.transaction import Transaction
@@ -75,11 +76,19 @@ def empty_trash(connection: apsw.Connection, before: int, limit: int) -> tuple[i
         [(alias, uid, key) for key, uid, _, _, alias in rows if alias is not None],
     )
     many("DELETE FROM checkpoint WHERE k=?", keys)
+    _raise_floor(connection, max((key for (key,) in keys), default=0))
     many(
         f"UPDATE counter SET n=n-1,logical=logical-?,stored=stored-? WHERE uid=? AND dim={PLACE} AND value={Place.TRASH:d}",
         [(logical, stored, uid) for _, uid, logical, stored, _ in rows],
     )
     return len(rows), len(rows) == limit
+
+
+def _raise_floor(connection: apsw.Connection, dropped: int) -> None:
+    if dropped > connection.execute("SELECT coalesce(max(k),0) FROM checkpoint").get:
+        connection.execute(
+            "INSERT INTO store VALUES(?,?) ON CONFLICT DO UPDATE SET v=max(v,excluded.v)", (FLOOR, dropped)
+        )
 
 
 _HISTORY = {

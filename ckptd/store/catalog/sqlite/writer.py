@@ -21,7 +21,11 @@ T = TypeVar("T")
 
 WAL_PAGES_IDLE = 1000
 WAL_PAGES_MAX = 16_000
-"""The log is moved at 4 MiB when nothing else is to do, at 64 MiB whatever is to do: readers walk it."""
+"""The log is moved at 4 MiB when nothing else is to do, at 64 MiB whatever is to do.
+
+Moving it holds up everybody: 9 ms at 1,000 pages, 33 ms at 16,000, in sum 6 to 8 % of the time at any length. With 64
+savers at 16,000 fewer than one save in a hundred meets it; at 1,000 it would be one in twelve.
+"""
 
 
 class SqliteCatalog:

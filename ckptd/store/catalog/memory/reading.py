@@ -1,0 +1,216 @@
+"""Questions to the tables."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ckptclient.errors import UnknownCheckpoint
+from ckptd.core.change import (
+    CheckpointRow,
+    CheckpointType,
+    Place,
+    ProcessRow,
+)
+from ckptd.core.ids import BodyKey, CheckpointKey, PackKey, ProcessKey
+from ckptd.core.journal import FAILED, Cut
+from ckptd.core.process_table import State
+from ckptd.store.catalog.interface import (
+    ChunkRow,
+    Content,
+    Event,
+    Filter,
+    JournalRow,
+    Suspect,
+    Totals,
+)
+from ckptd.store.catalog.memory.tables import CONDEMNED, Tables, counts
+
+
+class MemoryReader:
+    """See `CatalogReader`. It looks at the tables that were committed last."""
+
+    def __init__(self, committed: Callable[[], Tables]) -> None:
+        self._committed = committed
+
+    # Processes
+
+    def process(self, uid: int, process_id: str) -> ProcessRow | None:
+        """See `CatalogReader`; so do all below."""
+        return self._committed().current(uid, process_id)
+
+    def process_by_key(self, key: ProcessKey) -> ProcessRow | None:
+        found = self._committed().processes.get(key)
+        return found.row if found else None
+
+    def held(self) -> Sequence[ProcessRow]:
+        return [row for row in reversed(self._current()) if row.state is State.RUNNING]
+
+    def _current(self) -> list[ProcessRow]:
+        processes = self._committed().processes
+        return [processes[key].row for key in sorted(processes, reverse=True) if processes[key].current]
+
+    def nearly_abandoned(self, since: int, until: int, abandoned_after: int, ahead: int) -> Sequence[ProcessRow]:
+        found = []
+        for process in self._committed().processes.values():
+            row, patience = process.row, process.abandon_after
+            if not process.current or row.epoch == 0 or row.ended_at is None or not row.state.unfinished:
+                continue
+            patience = patience if patience is not None else abandoned_after
+            if patience > 0 and since < row.ended_at + patience - ahead <= until:
+                found.append(row)
+        return sorted(found, key=lambda row: row.key)
+
+    def processes(
+        self, uid: int | None, states: Sequence[State], task_id: str | None, after: int | None, limit: int
+    ) -> Sequence[ProcessRow]:
+        found = [
+            row
+            for row in self._current()
+            if (uid is None or row.uid == uid) and (not states or row.state in states)
+            if (task_id is None or row.task_id == task_id) and (after is None or row.key < after)
+        ]
+        return found[:limit]
+
+    def checkpoint_counts(self, keys: Sequence[ProcessKey]) -> Mapping[ProcessKey, int]:
+        tables = self._committed()
+        rows = [row for row in tables.rows() if row.place is not Place.TRASH]
+        return {key: sum(row.process == key for row in rows) for key in keys if key in tables.processes}
+
+    # Checkpoints
+
+    def checkpoint(self, key: CheckpointKey) -> CheckpointRow | None:
+        tables = self._committed()
+        return tables.row(key) if key in tables.checkpoints else None
+
+    def find_checkpoint(self, uid: int | None, process_id: str, seq: int) -> CheckpointRow | None:
+        rows = [row for row in self._committed().rows() if (row.process_id, row.seq) == (process_id, seq)]
+        return next((row for row in rows if uid is None or row.uid == uid), None)
+
+    def find_alias(self, uid: int | None, alias: str) -> CheckpointRow | None:
+        tables = self._committed()
+        keys = [key for (user, name), key in tables.aliases.items() if name == alias and (uid is None or user == uid)]
+        return tables.row(max(keys)) if keys else None
+
+    def checkpoints(self, wanted: Filter) -> Sequence[CheckpointRow]:
+        tables = self._committed()
+        rows = [row for row in tables.rows() if _matches(row, wanted, tables.checkpoints[row.key].new.tags)]
+        return rows[: wanted.limit]
+
+    def content(self, key: CheckpointKey) -> Content:
+        one = self._committed().checkpoints.get(key)
+        if one is None:
+            raise UnknownCheckpoint("the checkpoint is gone", details={"what": "checkpoint"})
+        bodies = () if one.new.small is not None else tuple(part.bodies for part in one.new.parts)
+        while bodies and not bodies[-1]:
+            bodies = bodies[:-1]
+        return Content(one.new.manifest, one.new.small, bodies)
+
+    def tags(self, keys: Sequence[CheckpointKey]) -> Mapping[CheckpointKey, Sequence[str]]:
+        checkpoints = self._committed().checkpoints
+        tagged = {key: sorted(set(checkpoints[key].new.tags)) for key in keys if key in checkpoints}
+        return {key: tags for key, tags in tagged.items() if tags}
+
+    def dependencies(self, key: CheckpointKey) -> Sequence[CheckpointKey]:
+        one = self._committed().checkpoints.get(key)
+        return sorted(set(one.new.depends)) if one else []
+
+    def candidates(self, process: ProcessKey, with_state: bool) -> Sequence[CheckpointKey]:
+        return self._committed().candidates(process, with_state)[:64]
+
+    # Chunks
+
+    def body_chunks(self, body: BodyKey) -> Sequence[ChunkRow]:
+        tables = self._committed()
+        found = tables.bodies.get(body)
+        return [tables.chunks[key].row for key in found.chunks if key in tables.chunks] if found else []
+
+    def find_chunk(self, namespace: int, id: bytes) -> ChunkRow | None:
+        for one in self._committed().chunks.values():
+            if (one.namespace, one.row.id) == (namespace, id) and one.state != CONDEMNED:
+                return one.row
+        return None
+
+    def packs(self) -> Mapping[PackKey, str]:
+        return {key: pack.name for key, pack in self._committed().packs.items()}
+
+    # Result journal
+
+    def journal(self, process: ProcessKey, after: int, limit: int, failed_only: bool) -> Sequence[JournalRow]:
+        rows = [one.row for one in self._committed().standing(process)]
+        return [row for row in rows if row.position > after and (row.kind == FAILED or not failed_only)][:limit]
+
+    def journal_counts(self, process: ProcessKey, before: int) -> tuple[int, int]:
+        return counts([one for one in self._committed().standing(process) if one.row.position < before])
+
+    def records(self, process: ProcessKey, first: int, count: int) -> Sequence[tuple[int, int, int]]:
+        rows = [one.row for one in self._committed().items(process)]
+        return [
+            (row.position, row.kind, row.ordinal)
+            for row in rows
+            if row.ordinal is not None and first <= row.ordinal < first + count
+        ]
+
+    def cuts(self, process: ProcessKey) -> Sequence[Cut]:
+        reach: dict[tuple[int, int], int] = {}
+        for back in self._committed().rewinds.get(process, ()):
+            start = (back.after_position, back.after_seq)
+            reach[start] = max(back.upto_position, reach.get(start, 0))
+        return sorted(Cut(after, upto) for (after, _), upto in reach.items())
+
+    def done_digests(self, process: ProcessKey, after: bytes, limit: int) -> Sequence[tuple[bytes, int]]:
+        found = [(one.name[1], one.row.kind) for one in self._committed().standing(process)]
+        return sorted((digest, kind) for digest, kind in found if digest is not None and digest > after)[:limit]
+
+    def suspects(self, process: ProcessKey) -> Sequence[Suspect]:
+        return [found for (key, _), found in sorted(self._committed().suspects.items()) if key == process]
+
+    # The store
+
+    def events(self, since: int, uid: int | None, process_id: str | None, limit: int) -> Sequence[Event]:
+        found = [
+            event
+            for seq, event in sorted(self._committed().events.items())
+            if seq > since and uid in (None, event.uid) and process_id in (None, event.process_id)
+        ]
+        return found[:limit]
+
+    def last_event(self) -> int:
+        return max(self._committed().events, default=0)
+
+    def totals(self, uid: int | None) -> Totals:
+        tables = self._committed()
+        rows = [row for row in tables.rows() if uid is None or row.uid == uid]
+        live = [row for row in rows if row.place is Place.LIVE]
+        inline = sum(len(tables.checkpoints[row.key].new.small or b"") for row in rows)
+        statuses = ("active", "completed", "failed", "expired", "archived")
+        return Totals(
+            checkpoints=len(live),
+            logical_bytes=sum(row.logical_bytes for row in live),
+            stored_bytes=inline + (sum(pack.bytes for pack in tables.packs.values()) if uid is None else 0),
+            trash=sum(row.place is Place.TRASH for row in rows),
+            by_type={kind.word: sum(row.type is kind for row in live) for kind in CheckpointType},
+            by_status={word: sum(row.status == word for row in rows) for word in statuses},
+        )
+
+    def setting(self, key: str) -> int | bytes | str | None:
+        return self._committed().settings.get(key)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def _matches(row: CheckpointRow, wanted: Filter, tags: Sequence[str]) -> bool:
+    place = row.status == wanted.status if wanted.status else (row.place is Place.TRASH) == wanted.trash
+    equal = (
+        (wanted.uid, row.uid),
+        (wanted.process, row.process),
+        (wanted.process_id, row.process_id),
+        (wanted.task_id, row.task_id),
+        (wanted.type, row.type),
+    )
+    return (
+        place
+        and all(asked is None or asked == has for asked, has in equal)
+        and (wanted.tag is None or wanted.tag in tags)
+        and (wanted.since is None or row.created_at >= wanted.since)
+        and (wanted.until is None or row.created_at <= wanted.until)
+        and (wanted.before is None or row.key < wanted.before)
+    )

@@ -1,0 +1,172 @@
+"""What is kept, and what several questions need of it."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ckptd.core.change import (
+    Answer,
+    CheckpointRow,
+    NewCheckpoint,
+    Place,
+    ProcessRow,
+    Rewind,
+)
+from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, Epoch, PackKey, ProcessKey
+from ckptd.core.journal import DONE, FAILED
+from ckptd.store.catalog.interface import (
+    ChunkRow,
+    Event,
+    JournalRow,
+    Suspect,
+)
+
+LIVE, ZERO, CONDEMNED = 0, 1, 2
+"""States of a chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProcess:
+    """An incarnation, with what its row doesn't tell."""
+
+    row: ProcessRow
+    current: bool
+    abandon_after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """A checkpoint: what came, and what has become of it."""
+
+    new: NewCheckpoint
+    process: ProcessKey
+    epoch: Epoch
+    place: Place = Place.LIVE
+    ended_at: int | None = None
+    pinned: bool = False
+    attempts: int = 0
+    alias: str | None = None
+    expires_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record of the result journal; `name` is (ordinal, None) or (None, digest)."""
+
+    row: JournalRow
+    name: tuple[int | None, bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk; references are looked for, not counted."""
+
+    row: ChunkRow
+    namespace: int
+    state: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBody:
+    """An immutable list of chunks."""
+
+    namespace: int
+    hash: bytes
+    chunks: tuple[ChunkKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPack:
+    """A pack; `bytes` is where its last chunk ends."""
+
+    name: str
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class Tables:
+    """Every value is immutable, so that copying the dictionaries copies all."""
+
+    last: dict[str, int] = field(default_factory=dict)
+    processes: dict[ProcessKey, StoredProcess] = field(default_factory=dict)
+    members: dict[tuple[ProcessKey, Epoch, bytes], None] = field(default_factory=dict)
+    answers: dict[tuple[object, bytes, int], tuple[Answer, int]] = field(default_factory=dict)
+    checkpoints: dict[CheckpointKey, StoredCheckpoint] = field(default_factory=dict)
+    aliases: dict[tuple[int, str], CheckpointKey] = field(default_factory=dict)
+    journal: dict[tuple[ProcessKey, int], StoredRecord] = field(default_factory=dict)
+    rewinds: dict[ProcessKey, tuple[Rewind, ...]] = field(default_factory=dict)
+    suspects: dict[tuple[ProcessKey, bytes], Suspect] = field(default_factory=dict)
+    events: dict[int, Event] = field(default_factory=dict)
+    packs: dict[PackKey, StoredPack] = field(default_factory=dict)
+    chunks: dict[ChunkKey, StoredChunk] = field(default_factory=dict)
+    bodies: dict[BodyKey, StoredBody] = field(default_factory=dict)
+    settings: dict[str, int | bytes | str] = field(default_factory=dict)
+
+    def next(self, kind: str) -> int:
+        """A key that was never given; those of packs, chunks and bodies may be given again once they are gone."""
+        self.last[kind] = self.last.get(kind, 0) + 1
+        return self.last[kind]
+
+    def copy(self) -> "Tables":
+        """Its own dictionaries."""
+        return Tables(*(copy.copy(getattr(self, name)) for name in self.__slots__))
+
+    # What several questions need
+
+    def current(self, uid: int, process_id: str) -> ProcessRow | None:
+        """The incarnation of a name that counts."""
+        found = [
+            one.row
+            for one in self.processes.values()
+            if one.current and (one.row.uid, one.row.process_id) == (uid, process_id)
+        ]
+        return found[0] if found else None
+
+    def is_cut(self, process: ProcessKey, position: int) -> bool:
+        """Whether a rewind set a record aside."""
+        return any(back.after_position <= position < back.upto_position for back in self.rewinds.get(process, ()))
+
+    def items(self, process: ProcessKey) -> list[StoredRecord]:
+        """The newest record of each item, in order."""
+        records = sorted((pos, one) for (key, pos), one in self.journal.items() if key == process)
+        newest = {one.name: pos for pos, one in records}
+        return [one for pos, one in records if newest[one.name] == pos]
+
+    def standing(self, process: ProcessKey) -> list[StoredRecord]:
+        """Items that are done or failed."""
+        return [one for one in self.items(process) if not self.is_cut(process, one.row.position)]
+
+    def candidates(self, process: ProcessKey, with_state: bool) -> list[CheckpointKey]:
+        """See `CatalogReader`, without a bound."""
+        found = [
+            (one.new.seq, key)
+            for key, one in self.checkpoints.items()
+            if one.process == process and one.place is not Place.TRASH and (one.new.has_state or not with_state)
+            if not any(b.after_seq < one.new.seq <= b.upto_seq for b in self.rewinds.get(process, ()))
+        ]
+        return [key for _, key in sorted(found, reverse=True)]
+
+    def row(self, key: CheckpointKey) -> CheckpointRow:
+        """A checkpoint with what its process says of it."""
+        one = self.checkpoints[key]
+        new, process = one.new, self.processes[one.process].row
+        return CheckpointRow(
+            key, process.key, process.uid, process.process_id, process.state, new.seq, one.epoch, new.type, one.place,
+            new.created_at, one.expires_at, one.ended_at, one.pinned, new.logical_bytes, new.own_bytes,
+            new.journal_position, one.attempts, new.has_state, new.schema_version, new.checksum, new.task_id,
+            new.description, new.metadata, one.alias,
+        )  # fmt: skip
+
+    def rows(self) -> list[CheckpointRow]:
+        """All, newest first."""
+        return [self.row(key) for key in sorted(self.checkpoints, reverse=True)]
+
+    def references(self) -> set[BodyKey]:
+        """Bodies that a checkpoint refers to."""
+        parts = (part for one in self.checkpoints.values() for part in one.new.parts)
+        return {body for part in parts for body in part.bodies}
+
+
+def counts(records: Sequence[StoredRecord]) -> tuple[int, int]:
+    """(done, failed)."""
+    return sum(one.row.kind == DONE for one in records), sum(one.row.kind == FAILED for one in records)

@@ -1,0 +1,266 @@
+"""The tables of a transaction, and what changes them besides changes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TypeVar
+
+from ckptclient.errors import CkptdError
+from ckptd.core.change import (
+    Change,
+    Place,
+)
+from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey
+from ckptd.core.process_table import State
+from ckptd.store.catalog.interface import (
+    EXPIRE_FROM_START,
+    ChunkRow,
+    Expired,
+    NewChunk,
+    Outcome,
+)
+from ckptd.store.catalog.memory.applying import Applying
+from ckptd.store.catalog.memory.reading import MemoryReader
+from ckptd.store.catalog.memory.tables import (
+    CONDEMNED,
+    LIVE,
+    ZERO,
+    StoredBody,
+    StoredChunk,
+    StoredPack,
+    StoredProcess,
+    Tables,
+)
+
+T = TypeVar("T")
+
+
+class MemoryCatalog:
+    """See `Catalog`. It keeps the answers of any number of sessions, for ever."""
+
+    def __init__(self, lineage: bytes, chunk_key: bytes, now: int) -> None:
+        self.lineage = lineage
+        self.chunk_key = chunk_key
+        self._committed = Tables(settings={"lineage": lineage, "chunk_key": chunk_key, "created_at": now, "format": 1})
+        self._open: Tables | None = None
+
+    def reader(self) -> MemoryReader:
+        """A reader."""
+        return MemoryReader(lambda: self._committed)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One transaction; inside another one, a part of that."""
+        if self._open is not None:
+            yield
+            return
+        self._open = self._committed.copy()
+        try:
+            yield
+            self._committed = self._open
+        finally:
+            self._open = None
+
+    def _within(self, work: Callable[[Tables], T]) -> T:
+        with self.transaction():
+            assert self._open is not None
+            return work(self._open)
+
+    def apply(self, batch: Sequence[Change]) -> Sequence[Outcome]:
+        """Apply in order."""
+        with self.transaction():
+            return [self._outcome(change) for change in batch]
+
+    def _outcome(self, change: Change) -> Outcome:
+        assert self._open is not None
+        one = Applying(self._open, change)
+        try:
+            if change.request is not None:
+                earlier = one.earlier(change.request)
+                if earlier is not None:
+                    return earlier
+            key = one.check()
+        except CkptdError as refusal:
+            return refusal
+        key, answer = one.write(key)
+        if change.request is not None:
+            one.keep(change.request, key, answer)
+        return answer
+
+    # Packs, chunks, bodies
+
+    def add_pack(self, name: str, at: int) -> PackKey:
+        """Name a new pack."""
+
+        def work(tables: Tables) -> PackKey:
+            key = PackKey(max(tables.packs, default=0) + 1)
+            tables.packs[key] = StoredPack(name)
+            return key
+
+        return self._within(work)
+
+    def add_chunks(self, namespace: int, pack: PackKey, chunks: Sequence[NewChunk], at: int) -> Sequence[ChunkKey]:
+        """Rows for chunks whose bytes are synced."""
+
+        def work(tables: Tables) -> list[ChunkKey]:
+            end = max((chunk.offset + chunk.stored_bytes for chunk in chunks), default=0)
+            tables.packs[pack] = replace(tables.packs[pack], bytes=max(tables.packs[pack].bytes, end))
+            return [_add_chunk(tables, namespace, pack, chunk) for chunk in chunks]
+
+        return self._within(work)
+
+    def add_body(self, namespace: int, hash: bytes, plain_bytes: int, chunks: Sequence[ChunkKey]) -> BodyKey:
+        """An immutable list of chunks; the same list again is the same body."""
+
+        def work(tables: Tables) -> BodyKey:
+            for key, body in tables.bodies.items():
+                if (body.namespace, body.hash) == (namespace, hash):
+                    return key
+            key = BodyKey(max(tables.bodies, default=0) + 1)
+            tables.bodies[key] = StoredBody(namespace, hash, tuple(chunks))
+            for chunk in chunks:
+                assert tables.chunks[chunk].state != CONDEMNED
+                tables.chunks[chunk] = replace(tables.chunks[chunk], state=LIVE)
+            return key
+
+        return self._within(work)
+
+    def sweep(self, held: frozenset[bytes], now: int, limit: int) -> bool:
+        """Free what nothing refers to, all of it in one go."""
+
+        def work(tables: Tables) -> bool:
+            referred = tables.references()
+            free = [key for key in tables.bodies if key not in referred]
+            for body in free:
+                del tables.bodies[body]
+            used = {chunk for body in tables.bodies.values() for chunk in body.chunks}
+            doomed = [key for key, chunk in tables.chunks.items() if chunk.state == CONDEMNED]
+            for key in doomed:
+                del tables.chunks[key]
+            unused = [key for key, chunk in tables.chunks.items() if key not in used and chunk.row.id not in held]
+            for key, chunk in list(tables.chunks.items()):
+                if key not in used:
+                    state = CONDEMNED if key in unused else ZERO
+                    tables.chunks[key] = replace(chunk, state=state)
+            return bool(free or unused)
+
+        return self._within(work)
+
+    def dead_packs(self) -> Sequence[tuple[PackKey, str]]:
+        """Packs without a chunk."""
+        used = {chunk.row.pack for chunk in self._committed.chunks.values()}
+        return [(key, pack.name) for key, pack in self._committed.packs.items() if key not in used]
+
+    def drop_pack(self, pack: PackKey) -> None:
+        """Forget a pack whose file is gone."""
+        self._within(lambda tables: tables.packs.pop(pack, None))
+
+    # What ends
+
+    def expire(self, now: int, abandoned_after: int, cursor: tuple[int, int], limit: int) -> Expired:
+        """Move a slice of what is due to the trash."""
+
+        def work(tables: Tables) -> Expired:
+            due = [
+                (row.expires_at, int(row.key))
+                for row in tables.rows()
+                if row.place is Place.LIVE and not row.pinned and row.expires_at is not None and row.expires_at <= now
+            ]
+            rest = [one for one in sorted(due, reverse=True) if cursor == EXPIRE_FROM_START or one < cursor][:limit]
+            count = 0
+            for _, number in rest:
+                key = CheckpointKey(number)
+                process = tables.processes[tables.checkpoints[key].process]
+                if key not in _protected(tables, process, now, abandoned_after) and not _is_needed(tables, key):
+                    count += Applying(tables, Change(now, 0)).place(key, Place.LIVE, Place.TRASH, now)
+            return Expired(count, rest[-1] if len(rest) == limit else None)
+
+        return self._within(work)
+
+    def empty_trash(self, before: int, limit: int) -> tuple[int, bool]:
+        """Drop a slice of the trash."""
+
+        def work(tables: Tables) -> tuple[int, bool]:
+            old = [
+                (row.ended_at, row.key)
+                for row in tables.rows()
+                if row.place is Place.TRASH and row.ended_at is not None and row.ended_at <= before
+            ]
+            gone = [key for _, key in sorted(old)[:limit]]
+            for key in gone:
+                del tables.checkpoints[key]
+                for name in [name for name, target in tables.aliases.items() if target == key]:
+                    del tables.aliases[name]
+            return len(gone), len(gone) == limit
+
+        return self._within(work)
+
+    def drop_journal(self, limit: int) -> bool:
+        """Drop an earlier life without checkpoints, whole."""
+
+        def work(tables: Tables) -> bool:
+            kept = {one.process for one in tables.checkpoints.values()}
+            old = [key for key, one in tables.processes.items() if not one.current and key not in kept]
+            for key in old:
+                del tables.processes[key]
+                tables.rewinds.pop(key, None)
+                for record in [name for name in tables.journal if name[0] == key]:
+                    del tables.journal[record]
+                for suspect in [name for name in tables.suspects if name[0] == key]:
+                    del tables.suspects[suspect]
+            return False
+
+        return self._within(work)
+
+    def trim(self, events_kept: int, requests_before: int) -> None:
+        """Keep the newest events and the answers of sessions that may still ask."""
+
+        def work(tables: Tables) -> None:
+            newest = max(tables.events, default=0)
+            tables.events = {seq: event for seq, event in tables.events.items() if seq > newest - events_kept}
+            tables.answers = {
+                name: kept for name, kept in tables.answers.items() if name[0] is not None or kept[1] >= requests_before
+            }
+
+        self._within(work)
+
+    # The store
+
+    def set(self, key: str, value: int | bytes | str) -> None:
+        """A row of the store's own table."""
+        self._within(lambda tables: tables.settings.update({key: value}))
+
+    def checkpoint_wal(self, idle: bool) -> None:
+        """There is no log."""
+
+    def quick_check(self) -> Sequence[str]:
+        """There is no file."""
+        return []
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def _add_chunk(tables: Tables, namespace: int, pack: PackKey, new: NewChunk) -> ChunkKey:
+    found = [key for key, one in tables.chunks.items() if (one.namespace, one.row.id) == (namespace, new.id)]
+    if found and tables.chunks[found[0]].state != CONDEMNED:
+        return found[0]
+    key = found[0] if found else ChunkKey(max(tables.chunks, default=0) + 1)
+    row = ChunkRow(key, new.id, pack, new.offset, new.stored_bytes, new.plain_bytes, new.encoding)
+    tables.chunks[key] = StoredChunk(row, namespace, ZERO)
+    return key
+
+
+def _protected(tables: Tables, process: StoredProcess, now: int, abandoned_after: int) -> set[CheckpointKey]:
+    row = process.row
+    if not process.current or row.state is State.COMPLETED or row.epoch == 0:
+        return set()
+    patience = process.abandon_after if process.abandon_after is not None else abandoned_after
+    left_at = row.ended_at if row.ended_at is not None else row.progress.at
+    if row.state is not State.RUNNING and patience > 0 and left_at + patience <= now:
+        return set()
+    return {*tables.candidates(row.key, False)[:1], *tables.candidates(row.key, True)[:1]}
+
+
+def _is_needed(tables: Tables, key: CheckpointKey) -> bool:
+    return any(key in one.new.depends and one.place is not Place.TRASH for one in tables.checkpoints.values())

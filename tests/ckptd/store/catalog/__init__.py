@@ -1,0 +1,1 @@
+"""The catalog: one suite for its backends, and what only SQLite can do wrong."""
