@@ -29,13 +29,14 @@ def explain(_session: Session, *, topic: str | None) -> Answer:
 
 
 def _everything() -> Answer:
+    by_exit_code = sorted(CODES.values(), key=lambda kind: (kind.exit_code, kind.code))
     sections = [
-        {"kind": "error", "names": list(CODES)},
+        {"kind": "error", "names": [kind.code for kind in by_exit_code]},
         {"kind": "exit_code", "names": [str(code) for code in codes.EXITS]},
         {"kind": "setting", "names": list(BY_KEY)},
     ]
     blocks: list[Block] = [
-        Facts([(code, _first(kind)) for code, kind in CODES.items()], "error codes"),
+        Facts([(kind.code, _first(kind)) for kind in by_exit_code], "error codes"),
         Facts([(str(code), text) for code, text in codes.EXITS.items()], "exit codes"),
         Facts([(one.key, one.help) for one in SETTINGS], "settings"),
     ]
