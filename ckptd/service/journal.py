@@ -39,6 +39,7 @@ class Journal:
             )
         now = context.clock.now()
         take_progress(entry, p.progress, token.member, now)
+        entry.went_well()
         records = tuple(_record(one) for one in p.records)
         position, entry.next_position = entry.next_position, entry.next_position + len(records)
         if caller.holder is not None:
@@ -54,6 +55,7 @@ class Journal:
             Guard(entry.key, token.epoch, token.member),
             journal=JournalAppend(position, records, clears),
             progress=entry.progress(),
+            proven=entry.take_proven(),
         )
 
         def recorded(answer: Answer) -> Map:

@@ -254,7 +254,9 @@ class Processes:
         for entry in changed:
             entry.dirty = False
             guard = Guard(entry.key, entry.epoch)
-            change = Change(self._context.clock.now(), entry.uid, guard=guard, progress=entry.progress())
+            change = Change(
+                self._context.clock.now(), entry.uid, guard=guard, progress=entry.progress(), proven=entry.take_proven()
+            )
             waiting.append(self._context.backend.commit(change))
         await asyncio.gather(*waiting, return_exceptions=True)
 
@@ -273,9 +275,9 @@ def _recollect(key: ProcessKey, reader: CatalogReader) -> tuple[CheckpointRow | 
 
 def take_progress(entry: Entry, said: params.Progress | None, member: bytes | None, now: int) -> None:
     """Put what a holder or a member said into the entry."""
-    entry.unproven = None
     if said is None:
         return
+    before = entry.completed_now, entry.step
     if member is not None:
         if said.completed is not None:
             entry.members[member] = max(said.completed, entry.members.get(member, 0))
@@ -289,6 +291,8 @@ def take_progress(entry: Entry, said: params.Progress | None, member: bytes | No
     entry.speed = entry.speed.update(entry.completed_now, now)
     entry.progress_at = now
     entry.dirty = True
+    if (entry.completed_now, entry.step) != before:  # a sign of life alone shows nothing of the restore
+        entry.went_well()
 
 
 def end_event(entry: Entry, word: str, error: str) -> EventRow:

@@ -163,6 +163,7 @@ class Saving:
             assert guard is not None
             _refuse_our_name(part.name for part in p.parts)
             take_progress(entry, p.progress, guard.member, now)
+            entry.went_well()
         seq, entry.next_seq = entry.next_seq, entry.next_seq + 1
         standing = progress_part(entry.progress()) if held else None
         return _Asked(
@@ -238,6 +239,7 @@ class Saving:
             act=act,
             mode=asked.mode,
             progress=entry.progress() if entry is not None and asked.progress_part is not None else None,
+            proven=entry.take_proven() if entry is not None else None,
             events=(end_event(entry, p.ends, p.error),) if entry is not None and p.ends is not None else (),
         )
         if entry is None:

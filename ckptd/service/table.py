@@ -71,6 +71,8 @@ class Entry:
     """Whether anything new was recorded since the last death that counted."""
     unproven: CheckpointKey | None = None
     """The checkpoint that was put back, until the worker shows that it went well."""
+    proven: CheckpointKey | None = None
+    """The checkpoint that went well, until the next change says so."""
     save_cost_seconds: float | None = None
     stop_reason: str | None = None
     dirty: bool = False
@@ -93,6 +95,16 @@ class Entry:
     def completed_now(self) -> int:
         """The holder's and all members' steps."""
         return self.completed + sum(self.members.values()) if self.members else self.completed
+
+    def went_well(self) -> None:
+        """The worker got on after its restore: whatever kills it now, the checkpoint didn't."""
+        if self.unproven is not None:
+            self.proven, self.unproven = self.unproven, None
+
+    def take_proven(self) -> CheckpointKey | None:
+        """What the next change says of the checkpoint that went well; once."""
+        proven, self.proven = self.proven, None
+        return proven
 
     def go_back(self, standing: ProgressNow, redo: int) -> None:
         """A checkpoint's state was put back, and its progress with it."""

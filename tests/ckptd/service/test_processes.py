@@ -125,6 +125,33 @@ async def test_a_restore_that_went_well_counts_nothing(node: Node) -> None:
     assert (await node.worker(9).register())["skipped"] == []
 
 
+async def test_a_restore_that_went_well_takes_earlier_attempts_back(node: Node) -> None:
+    first = node.worker(1)
+    saved = await first.save((await first.register())["token"])
+    await first.dies(SIGABRT)
+    for pid, goes_on in ((2, False), (3, False), (4, True)):
+        worker = node.worker(pid)
+        token = (await worker.register())["token"]
+        await worker.restore(token)
+        assert saved["checkpoint_id"] == (await worker.list())[-1]["checkpoint_id"]
+        if goes_on:
+            await worker.record(token, 1)
+        await worker.dies(SIGABRT)
+    assert [one["attempts"] for one in await first.list()] == [0]
+
+
+async def test_a_sign_of_life_does_not_vouch_for_a_restore(node: Node) -> None:
+    first = node.worker(1)
+    await first.save((await first.register())["token"], progress=p.Progress(completed=3))
+    await first.dies(SIGABRT)
+    second = node.worker(2)
+    token = (await second.register())["token"]
+    await second.restore(token)
+    await second.advance(token, completed=3)
+    await second.dies(SIGABRT)
+    assert [one["attempts"] for one in await first.list()] == [1]
+
+
 async def test_progress_is_written_once_a_second_and_survives(node: Node) -> None:
     worker = node.worker()
     token = (await worker.register(progress=p.Progress(total=10)))["token"]
