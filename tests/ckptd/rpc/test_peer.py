@@ -52,6 +52,23 @@ def test_a_peer_that_is_dead_by_now_has_no_name() -> None:
     assert start_time(child.pid) is None
 
 
+def test_a_peer_that_died_while_it_waited_to_be_accepted_has_no_name(tmp_path: Path) -> None:
+    path = str(tmp_path / "s.sock")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+        script = f"import socket; socket.socket(socket.AF_UNIX).connect({path!r})"
+        with subprocess.Popen([sys.executable, "-W", "ignore", "-c", script]) as child:
+            pidfd = os.pidfd_open(child.pid)
+            wait_until(lambda: has_exited(pidfd))
+            os.close(pidfd)
+            accepted, _ = listening.accept()
+            with accepted:
+                found = identify(accepted)
+            assert (found.pid, found.uid) == (child.pid, os.geteuid())
+            assert (found.start, found.pidfd) == (None, None)
+
+
 def test_a_boot_has_a_name() -> None:
     boot = boot_id()
     assert boot is not None

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from ckptclient.errors import Conflict, NotFound
-from ckptclient.wire.params import Mutate, NamedProcess
+from ckptclient.wire.params import Mutate, NamedProcess, WritePart
 from ckptd.observe import log
-from ckptd.rpc.methods import Handler
+from ckptd.rpc.methods import Handler, Route
 from ckptd.service.caller import Caller, Role
 from tests.ckptd.rpc.serving import frame, open_descriptors, route, serving
 from tests.fakes import FakeClock, settle
@@ -365,3 +365,110 @@ async def test_a_requests_log_lines_share_its_id_and_show_no_payload(
         ("a reply can't be sent", "3"),
     ]
     assert "object at" not in lines.getvalue()
+
+
+class Gate:
+    """A handler that waits until the gate is open, and counts who came."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.came = 0
+
+    async def __call__(self, _caller: Caller, _params: object) -> dict[str, object]:
+        self.came += 1
+        await self.open.wait()
+        return {}
+
+
+def write(gate: Gate) -> Route:
+    return route("write", gate, params=WritePart)
+
+
+async def test_a_peer_that_sends_faster_than_it_is_served_waits_itself(tmp_path: Path) -> None:
+    gate = Gate()
+    async with serving(tmp_path, route("slow", gate), requests_max=1) as served:
+        client = await served.client()
+        count = 20_000
+        data = b"".join(frame([0, 100 + n, "slow", {}]) for n in range(count))
+        sending = asyncio.get_running_loop().create_task(client.send(data))
+        await wait_until_async(lambda: gate.came == 1)
+        await settle(100)
+        [session] = served.hub.sessions
+        # What one read brought, and no more: the rest waits in the kernel, and with it the peer.
+        assert len(session._waiting) * len(frame([0, 100, "slow", {}])) <= 64 << 10  # type: ignore[attr-defined]
+        assert not sending.done()
+        gate.open.set()
+        answered = 0
+        while answered < count:
+            assert await client.receive() is not None
+            answered += 1
+        await sending
+        client.close()
+
+
+async def test_who_doesnt_read_is_answered_no_more_than_may_be_kept(tmp_path: Path) -> None:
+    called = 0
+
+    def large(_caller: Caller, _params: object) -> dict[str, object]:
+        nonlocal called
+        called += 1
+        return {"data": bytes(100_000)}
+
+    async with serving(tmp_path, route("large", large), connection_bytes_max=2 << 20) as served:
+        client = await served.client()
+        await client.send(b"".join(frame([0, 100 + n, "large", {}]) for n in range(300)))
+        await wait_until_async(lambda: called > 5)
+        await settle(100)
+        assert called < 20  # one direction keeps 1 MiB, and the kernel has a buffer
+        for _ in range(300):
+            assert await client.receive() is not None
+        assert called == 300
+        client.close()
+
+
+async def test_large_requests_in_hand_are_bounded_by_their_bytes(tmp_path: Path) -> None:
+    gate = Gate()
+    async with serving(tmp_path, write(gate), connection_bytes_max=2 << 20) as served:
+        client = await served.client()
+        piece = {"upload": 1, "part": 0, "offset": 0, "data": bytes(400_000)}
+        data = b"".join(frame([0, 100 + n, "write", piece]) for n in range(10))
+        sending = asyncio.get_running_loop().create_task(client.send(data))
+        await wait_until_async(lambda: gate.came == 3)
+        await settle(100)
+        assert gate.came == 3  # two of them are less than 1 MiB, three are enough
+        gate.open.set()
+        for _ in range(10):
+            assert await client.receive() is not None
+        await sending
+        client.close()
+
+
+async def test_who_said_hello_may_be_silent(tmp_path: Path) -> None:
+    async with serving(tmp_path, route("ping", at_once), hello_seconds=0.05) as served:
+        client = await served.client()
+        silent = await served.client(hello=False)
+        assert await silent.receive() is None  # its time is over, and the other's would be
+        assert await client.call("ping") == {"how": "at once"}
+        client.close()
+        silent.close()
+
+
+async def test_one_that_asks_much_at_once_takes_turns_with_the_others(tmp_path: Path) -> None:
+    served_to: list[int] = []
+
+    def handler(caller: Caller, _params: object) -> dict[str, object]:
+        served_to.append(caller.connection)
+        return {}
+
+    async with serving(tmp_path, route("it", handler)) as served:
+        greedy, modest = await served.client(), await served.client()
+        asked = frame([0, 9, "it", {}])
+        assert greedy.socket.send(b"".join(frame([0, 100 + n, "it", {}]) for n in range(1000))) > 1000 * len(asked)
+        assert modest.socket.send(asked) == len(asked)
+        for _ in range(1000):
+            assert await greedy.receive() is not None
+        assert await modest.receive() is not None
+        assert len(served_to) == 1001
+        assert served_to.index(2) < 200
+        greedy.close()
+        modest.close()
