@@ -149,7 +149,7 @@ class Process(Hold):
                 "members do independent items only, and this process has a state", hint="leave the state away"
             )
         token = self._outbox.call(calls.member(self.token))
-        self.has_members = True
+        self.has_members, self._mode = True, "items"
         return f"{self.process_id}:{token.hex()}"
 
     def _record_by_key(self, item: object, kind: int, result: bytes | None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Literal, Self
 
-from ckptclient import clock
+from ckptclient import calls, clock
 from ckptclient.errors import BadRequest, CkptdError
 from ckptclient.results import ProgressInfo, Tick
 
@@ -38,7 +38,9 @@ class Member:
         on_unavailable: OnUnavailable = "block",
         monotonic: Callable[[], float] = clock.monotonic,
     ) -> None:
-        self.process_id, self.token = _read(token)
+        """Takes a token of its own by the one given, which may have been handed to a whole pool."""
+        self.process_id, given = _read(token)
+        self.token = daemon.call(calls.member(given))
         self._stop = False
         self._live = Live(self.process_id, "", NOWHERE, 0, monotonic)
         self._outbox = Outbox(
@@ -106,8 +108,9 @@ class Member:
 def _read(token: str) -> tuple[str, bytes]:
     process_id, _, digits = token.rpartition(":")
     try:
-        return process_id, bytes.fromhex(digits)
+        raw = bytes.fromhex(digits)
     except ValueError:
-        raise BadRequest(
-            "this is no member's token", hint="hand over what process.member_token() gave, unchanged"
-        ) from None
+        raw = b""
+    if not process_id or not raw:
+        raise BadRequest("this is no member's token", hint="hand over what process.member_token() gave, unchanged")
+    return process_id, raw

@@ -52,6 +52,9 @@ RESULT_BYTES_MAX = 64 << 20
 JOIN_SECONDS = 120.0
 """Longest wait for a save without a time limit of its own: longer than any single call may take."""
 
+_PASSING = (Unreachable, TimedOut, Busy)
+"""What loses nothing: it is sent again, under the same number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rows(Params):
@@ -211,8 +214,8 @@ class Outbox:
             return False
         try:
             self._current.send()
-        except (Unreachable, TimedOut, Busy):
-            raise  # nothing is lost: it is sent again, under the same number
+        except _PASSING:
+            raise
         except Fenced as error:
             self.cut_off(error)
             self._drop(error)
@@ -223,6 +226,8 @@ class Outbox:
             raise
         self._current = None
         self._heard_at = self._monotonic()
+        if isinstance(self.failure, _PASSING):
+            self.failure = None  # it was not told in time, and nothing came of it
         return True
 
     def _next(self) -> "_Sending[Appended] | _Sending[SavedInfo | None] | _Sending[Tick] | None":
@@ -278,7 +283,7 @@ class Outbox:
     def _send_job(self, job: Job) -> SavedInfo | None:
         try:
             return job.send(self._daemon)
-        except (Unreachable, TimedOut, Busy):
+        except _PASSING:
             raise
         except CkptdError as error:  # that is its outcome; whoever waits for it, or the next call, hears it
             job.land(None, error)
