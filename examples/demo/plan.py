@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 DAEMON = -1
 """The victim that is no worker."""
-FIRST_SHARE, LAST_SHARE = 0.02, 0.94
-MOMENT_SECONDS_MAX = 0.2
+FIRST_SHARE, LAST_SHARE = 0.02, 0.85
+MOMENT_SECONDS_MAX = 0.05
 DAEMON_EVERY = 3
 """Of so many kills, one is the daemon's."""
 

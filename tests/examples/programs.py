@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ckptclient import CkptdError, Client, calls
+from ckptclient.discovery import places
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS_MAX = 120
@@ -29,6 +30,10 @@ class Place:
     def shell(self, script: str) -> str:
         """The same for a shell script, which finds `ckptctl` where the interpreter is."""
         return self._ends(("sh", script), 0)
+
+    def socket(self) -> str:
+        """Where the private daemon of this place listens."""
+        return places(self.environment)[0].path
 
     def _ends(self, command: Sequence[str], status: int) -> str:
         ended = subprocess.run(
