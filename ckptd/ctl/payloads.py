@@ -166,17 +166,22 @@ def _prepare(folder: Path, names: Sequence[str], force: bool) -> None:
 
 def _write(path: Path, data: Iterator[bytes]) -> None:
     try:
-        with path.open("wb") as file:
+        file = path.open("wb")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        with file:
             for piece in data:
                 file.write(piece)
-    except CkptdError:  # before OSError, which some of them are too
-        path.unlink()
+    except BaseException as error:
+        path.unlink()  # half of a part is none
+        if isinstance(error, OSError) and not isinstance(error, CkptdError):  # some of ours are both
+            raise _unwritable(path, error) from error
         raise
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise BadRequest(
-            f"{path} can't be written: {error.strerror}", hint="make room or name another directory"
-        ) from error
+
+
+def _unwritable(path: Path, error: OSError) -> BadRequest:
+    return BadRequest(f"{path} can't be written: {error.strerror}", hint="make room, or name another directory")
 
 
 # --- in ---

@@ -132,6 +132,14 @@ def test_when_there_is_colour(color: str, environ: Mapping[str, str], terminal: 
     assert coloured(color, environ, terminal) is wanted
 
 
+def test_an_error_is_red_where_somebody_asks_for_colour() -> None:
+    refused = {"process.list": NotFound("nothing", hint="look")}
+    assert run("ps", "--color=always", replies=refused).err.startswith(
+        "\x1b[1;31merror: nothing [NOT_FOUND]\x1b[0m\n  look\n"
+    )
+    assert run("ps", "--color", "never", replies=refused).err.startswith("error: nothing [NOT_FOUND]\n")
+
+
 def test_colour_can_be_forced_into_a_pipe() -> None:
     assert "\x1b[" in run("ps", "--color=always").out
     assert "\x1b[" not in run("ps").out
@@ -195,6 +203,13 @@ def test_every_example_is_a_verb_with_options_that_it_has() -> None:
         for example in verb.examples:
             words = example.partition("ckptctl ")[2].split()
             assert words[: len(verb.name.split())] == verb.name.split(), example
+
+
+@pytest.mark.parametrize("words", [[], ["config"]])
+def test_without_a_verb_it_helps(words: list[str]) -> None:
+    ran = run(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert "Commands:" in ran.err
 
 
 def test_help_lists_the_verbs_in_the_order_of_the_table() -> None:

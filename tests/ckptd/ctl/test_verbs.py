@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from ckptclient.errors import Conflict, Damaged, NoSpace, UnknownProcess, Unreachable
+from ckptclient.wire import limits
 from ckptd.ctl.verbs import VERBS
 from tests.ckptd.ctl import canned
 from tests.ckptd.ctl.fakes import no_checkpoint, run, screen
@@ -119,6 +120,11 @@ def test_a_checkpoint_of_a_prefix() -> None:
     ran = run("pin", "etl@7", replies={"checkpoint.get": no_checkpoint("etl@7"), "process.show": by_exact_name})
     assert ran.code == 0
     assert ("checkpoint.get", {"checkpoint_id": "anna/etl-nightly@7", "data": False}) in ran.daemon.asked
+
+
+def test_the_latest_of_nothing_is_no_checkpoint() -> None:
+    ran = run("pin", "latest", replies={"checkpoint.list": {"checkpoints": [], "next": None}})
+    assert (ran.code, ran.out) == (4, "")
 
 
 def test_show_says_that_nothing_has_the_name() -> None:
@@ -359,6 +365,34 @@ def test_restore_keeps_what_is_whole_and_names_what_is_not(tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == ["state", "state%2F0"]
 
 
+@pytest.mark.parametrize("pieces", [1, 8, 9, 20])
+def test_pieces_come_in_their_order(pieces: int) -> None:
+    def read(packed: Mapping[str, object]) -> object:
+        return {"data": b"%d;" % cast("int", packed.get("offset", 0))}
+
+    part = ["big", canned.parts(canned.FILES)[0][1], (pieces - 1) * limits.piece_bytes_max + 1, None]
+    ran = run(
+        "cat",
+        "x@1",
+        "big",
+        replies={"checkpoint.get": {**canned.checkpoint(), "parts": [part]}, "checkpoint.read": read},
+    )
+    assert ran.out == "".join(f"{index * limits.piece_bytes_max};" for index in range(pieces))
+
+
+def test_restore_needs_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    ran = run("restore", "etl-nightly@7", str(tmp_path / "file"))
+    assert (ran.code, ran.out, (tmp_path / "file").read_text()) == (2, "", "mine")
+
+
+def test_a_part_that_no_file_can_be_called_is_said(tmp_path: Path) -> None:
+    long = canned.parts([("n" * 300, {"kind": "file"}, b"x")])
+    ran = run("restore", "x@1", str(tmp_path), replies={"checkpoint.get": {**canned.checkpoint(), "parts": long}})
+    assert (ran.code, ran.out) == (2, "")
+    assert "File name too long" in ran.err
+
+
 def test_restore_leaves_no_half_of_a_file(tmp_path: Path) -> None:
     sent = iter([{"data": b"state"}])
     gone = Unreachable("no daemon answers")
@@ -407,6 +441,12 @@ def test_put_refuses_before_it_sends(names: list[str], text: str, tmp_path: Path
     ran = run("put", "backup", *(str(tmp_path / name) for name in names))
     assert (ran.code, ran.out, ran.daemon.asked) == (2, "", [])
     assert text in ran.err
+
+
+def test_a_file_that_is_not_as_long_as_it_says_is_not_saved() -> None:
+    ran = run("put", "backup", "/proc/version")  # the kernel calls it empty, and it is not
+    assert (ran.code, ran.out, ran.daemon.asked) == (6, "", [])
+    assert "/proc/version changed while it was read" in ran.err
 
 
 def test_a_daemons_refusal_passes_through(tmp_path: Path) -> None:
