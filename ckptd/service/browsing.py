@@ -75,12 +75,14 @@ class Browsing:
             limit=p.limit,
         )
 
-        def ask(reader: CatalogReader) -> tuple[Sequence[CheckpointRow], list[Map]]:
-            rows = reader.checkpoints(wanted)
-            return rows, _shown(reader, rows)
+        def ask(reader: CatalogReader) -> tuple[int | None, list[Map]]:
+            found = reader.checkpoints(wanted)
+            rows = found[: views.fitting(len(row.metadata) + len(row.description) for row in found)]
+            more = len(rows) < len(found) or len(found) == p.limit
+            return rows[-1].key if more else None, _shown(reader, rows)
 
-        rows, shown = await self._context.backend.read(ask)
-        return {"checkpoints": shown, "next": rows[-1].key if len(rows) == p.limit else None}
+        following, shown = await self._context.backend.read(ask)
+        return {"checkpoints": shown, "next": following}
 
     async def get(self, caller: Caller, p: params.GetCheckpoint) -> Map:
         """One checkpoint with its parts."""

@@ -114,11 +114,12 @@ class Processes:
         """A page of processes."""
         uid = None if caller.sees_all else caller.uid
         states = [_state(word) for word in p.states]
-        rows = await self._context.backend.read(
+        found = await self._context.backend.read(
             lambda reader: reader.processes(uid, states, p.task_id, p.after, p.limit)
         )
-        full = len(rows) == p.limit
-        return {"processes": await self._shown(rows), "next": rows[-1].key if full else None}
+        rows = found[: views.fitting(len(row.progress.metadata) + len(row.description) for row in found)]
+        more = len(rows) < len(found) or len(found) == p.limit
+        return {"processes": await self._shown(rows), "next": rows[-1].key if more else None}
 
     async def _row(self, caller: Caller, named: str) -> ProcessRow:
         uid, process_id = self._context.whose(caller, named)

@@ -310,7 +310,8 @@ def _progress_at_start(
     if resumed is None:
         metadata = (asked and asked.metadata) or b""
         step = (asked and asked.step) or "initialized"
-        return ProgressNow(asked.total if asked else None, 0, step, None, metadata, 0, 0, b"", at)
+        total, completed = (asked.total, asked.completed or 0) if asked else (None, 0)
+        return ProgressNow(total, completed, step, None, metadata, 0, 0, b"", at)
     now = resumed.progress
     total = asked.total if asked and asked.total is not None else now.total
     failed = now.failed + failed_now

@@ -1,6 +1,6 @@
 """Rows and entries as the maps that a reply has; one place, so that every method shows a thing the same way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgpack
@@ -14,6 +14,24 @@ Map = dict[str, object]
 PROGRESS_PART = "progress"
 """The part that the daemon adds to every checkpoint of a process: where it stood."""
 PROGRESS_FORM: bytes = msgpack.packb({"kind": "progress"})
+
+
+PAGE_BYTES_MAX = 768 << 10
+"""What an application's own values may take of one page, which has to fit a frame."""
+
+_ROW_BYTES = 700
+"""About what a row has besides, at most."""
+
+
+def fitting(sizes: Iterable[int]) -> int:
+    """How many rows of a page fit, by the bytes of their applications' values; at least one."""
+    room, count = PAGE_BYTES_MAX, 0
+    for size in sizes:
+        room -= size + _ROW_BYTES
+        if room < 0 and count:
+            break
+        count += 1
+    return count
 
 
 def progress(now: ProgressNow, at: int) -> Map:

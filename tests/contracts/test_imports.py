@@ -63,7 +63,7 @@ FAULTS = [
     ("wire-owner", "ckptd/service/events", "from ckptclient.wire import messages"),
     ("wire-owner", "ckptd/store/ingest", "from ckptclient.wire import params"),
     ("wire-owner", "ckptd/limits", "from ckptclient.wire import limits as wire_limits"),
-    ("wire-owner", "ckptd/ctl/verbs", "from ckptclient.wire import params"),
+    ("wire-owner", "ckptd/ctl/verbs", "from ckptclient.wire import frames"),
     ("client-alone", "ckptclient/errors", "from ckptd import errors"),
     ("client-alone", "ckptclient/__init__", "from ckptd import errors"),
     ("client-alone", "ckptclient/manager", "import zstandard"),

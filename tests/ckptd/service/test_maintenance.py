@@ -113,6 +113,21 @@ async def test_a_list_is_filtered(node: Node, wanted: dict[str, object], count: 
     assert len(await worker.list(**wanted)) == count
 
 
+async def test_a_page_ends_before_it_fills_a_frame(node: Node) -> None:
+    worker = node.worker()
+    for _ in range(20):
+        await worker.save(None, process_id="p", metadata=bytes(60_000))
+    list_ = node.inside.services.browsing.list_
+    seen, after = 0, None
+    while True:
+        page: Any = await list_(worker.caller, p.ListCheckpoints(limit=20, after=after))
+        assert 0 < sum(len(one["metadata"]) for one in page["checkpoints"]) < 900_000
+        seen, after = seen + len(page["checkpoints"]), page["next"]
+        if after is None:
+            break
+    assert seen == 20
+
+
 async def test_statistics_are_counted(node: Node) -> None:
     worker = node.worker()
     token = (await worker.register())["token"]
