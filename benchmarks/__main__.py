@@ -1,14 +1,16 @@
-"""`python -m benchmarks`: measure, list the peers, or write the report. `make bench ARGS=...` is the same."""
+"""`python -m benchmarks`: measure, profile, list the peers, or write the report. `make bench ARGS=...` is the same."""
 
 import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.machine import UNSYNCED, mount_of
 from benchmarks.peers import PEERS
+from benchmarks.profiling import profile
 from benchmarks.report import report
 from benchmarks.runner import Line, Plan, run
 from benchmarks.workloads import WORKLOADS
@@ -24,7 +26,9 @@ def _say(text: str) -> None:
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="*", default=["all"], help=f"{', '.join(WORKLOADS)}, all; peers; report FILE...")
+    parser.add_argument(
+        "what", nargs="*", default=["all"], help=f"{', '.join(WORKLOADS)}, all; peers; profile; report FILE..."
+    )
     parser.add_argument("--peers", metavar="A,B", help=f"of {', '.join(PEERS)}; default: all that this machine has")
     parser.add_argument("--rounds", type=int, default=1, help="how often each is measured; peers alternate in a round")
     parser.add_argument(
@@ -63,13 +67,8 @@ def _measure(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     if unknown:
         _say(f"unknown: {', '.join(unknown)}; workloads are {', '.join(WORKLOADS)}, peers are {', '.join(PEERS)}")
         return 2
-    if mount_of(arguments.data).filesystem in UNSYNCED:
-        _say(f"{arguments.data} is in memory, where an fsync costs nothing: name a directory on a disk with --data")
-        return 2
     failed = 0
-    with tempfile.TemporaryDirectory(prefix="ckptd-bench-", dir=arguments.data) as directory:
-        data = Path(directory)
-        data.chmod(0o711)
+    with _directory(arguments.data) as data:
         scale = QUICK_SCALE if arguments.quick else 1.0
         command = " ".join(["python -m benchmarks", *words])
         for line in run(Plan(names, _present(peers), arguments.rounds, scale, data, command)):
@@ -82,6 +81,16 @@ def _measure(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
+@contextmanager
+def _directory(data: Path) -> Iterator[Path]:
+    if mount_of(data).filesystem in UNSYNCED:
+        raise SystemExit(f"{data} is in memory, where an fsync costs nothing: name a directory on a disk with --data")
+    with tempfile.TemporaryDirectory(prefix="ckptd-bench-", dir=data) as directory:
+        path = Path(directory)
+        path.chmod(0o711)  # a server that runs as its own user reaches its directory through this one
+        yield path
+
+
 def main(words: Sequence[str]) -> int:
     """The exit code: 0, 1 where a peer failed a workload, 2 where the command line is wrong."""
     arguments = _arguments(words)
@@ -89,6 +98,11 @@ def main(words: Sequence[str]) -> int:
         case ["peers"]:
             for name, peer in PEERS.items():
                 _say(f"{name}: {peer.missing() or peer.version()}: {peer.terms}")
+            return 0
+        case ["profile"]:
+            with _directory(arguments.data) as data:
+                for line in profile(data, QUICK_SCALE if arguments.quick else 1.0):
+                    _say(line)
             return 0
         case ["report", *files] if files:
             report([Path(file) for file in files], arguments.into)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import platform
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +93,41 @@ def resident_bytes(pid: int | str = "self") -> int:
     return 0
 
 
+def _stat(path: Path) -> list[str]:
+    """The fields of a stat file behind the name, which may hold anything: state, parent, ... (proc(5), from 3 on)."""
+    return path.read_text().rpartition(")")[2].split()
+
+
+def _seconds(ticks: Iterable[str]) -> float:
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+
 def cpu_seconds(pid: int) -> float:
-    """Processor time that a process has used, user and system."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Processor time that a process has used, user and system, its ended children's that it waited for included."""
+    return _seconds(_stat(Path(f"/proc/{pid}/stat"))[11:15])
+
+
+def thread_cpu_seconds(pid: int) -> dict[int, float]:
+    """The same for each of its threads that live, by thread id; the first thread has the process's id."""
+    found = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            found[int(task.name)] = _seconds(_stat(task / "stat")[11:13])
+    return found
+
+
+def tree_cpu_seconds(pid: int) -> float:
+    """Processor time of a process and everything below it: a server that forks for each connection counts whole."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            parents[int(entry.parent.name)] = int(_stat(entry)[1])
+    total = 0.0
+    for one in parents:
+        above: int | None = one
+        while above is not None and above != pid:
+            above = parents.get(above)
+        if above == pid:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                total += cpu_seconds(one)
+    return total

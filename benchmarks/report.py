@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peers import PEERS
-from benchmarks.runner import SUBJECT, Line
+from benchmarks.peers.interface import SUBJECT
+from benchmarks.runner import Line
 from benchmarks.targets import TARGETS, Target
 from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads.interface import Workload
@@ -114,7 +115,7 @@ def _target_row(run: Run, target: Target) -> list[str] | None:
     if not values:
         return None
     median = statistics.median(values)
-    return [target.text, target.wanted(), cell(values), "yes" if target.reached(median) else "**no**"]
+    return [target.text, target.wanted(), cell(values), target.outcome(median)]
 
 
 def _run_sections(run: Run) -> Iterator[str]:

@@ -18,11 +18,11 @@ from typing import Any
 
 from benchmarks.machine import describe
 from benchmarks.peers import PEERS
+from benchmarks.peers.interface import SUBJECT
 from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads.interface import Workload
 
 LIMIT_SECONDS = 900.0
-SUBJECT = "ckptd"
 
 Line = dict[str, Any]
 

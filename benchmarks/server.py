@@ -75,6 +75,7 @@ class Server:
     ready: Callable[[], object]
     not_yet: tuple[type[Exception], ...]
     account: Account | None = None
+    directory: Path = Path("/")
     stop_signal: signal.Signals = signal.SIGTERM
     process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
 
@@ -91,7 +92,7 @@ class Server:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(  # type: ignore[call-overload]
                 [str(word) for word in self.command],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", **_as(self.account),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory, **_as(self.account),
             )  # fmt: skip
         while not self._serves():
             if self.process.poll() is not None or time.perf_counter() - begin > READY_SECONDS:

@@ -24,6 +24,16 @@ class Target:
         bound = f"at least {self.at_least:g}" if self.at_least is not None else f"at most {self.at_most:g}"
         return f"{bound} of {self.over}" if self.over else bound
 
+    def outcome(self, median: float) -> str:
+        """Whether the bound is kept, and where it isn't, how far the figure is from it."""
+        if self.reached(median):
+            return "yes"
+        if self.at_least is not None and median < self.at_least:
+            return f"**no**: {median / self.at_least:.0%} of it"
+        if self.at_most:
+            return f"**no**: {median / self.at_most:.2g} times it"
+        return "**no**"
+
 
 TARGETS = (
     Target("one client, saves/s", "w1", "one_saves_s", over="postgres", at_least=0.7),
@@ -33,5 +43,13 @@ TARGETS = (
     Target("newest 100 over the socket, ms", "w4", "newest_100_p50_ms", at_most=1.0),
     Target("latest of one process, ms", "w4", "latest_one_p50_ms", at_most=0.3),
     Target("expire half, s", "w4", "expire_half_s", at_most=2.0),
+    Target("what that delays a saver's p99 by, ms", "w4", "beside_delay_ms", at_most=20.0),
     Target("acknowledged saves lost by 50 kills", "w5", "acked_lost", at_most=0.0),
+    Target("advance in the worker, us", "progress", "advance_us", at_most=2.0),
+    Target("a turn of track in the worker, us", "progress", "turn_us", at_most=2.0),
+    Target("advances a second while the table is watched", "progress", "advances_s", at_least=19_000),
+    Target("their sum in the table after, ms", "progress", "table_lag_max_ms", at_most=100.0),
+    Target("idle daemon, resident MB", "footprint", "idle_rss_mb", at_most=45.0),
+    Target("idle daemon, % of a core", "footprint", "idle_cpu_percent", at_most=0.2),
+    Target("client library over bare Python, MB", "footprint", "client_extra_mb", at_most=15.0),
 )

@@ -4,82 +4,95 @@ Saves that keep a history (W4) are checkpoints of many processes made by one pro
 process that the worker holds, through its handle.
 """
 
-import importlib
 import importlib.util
-import socket
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from benchmarks.peers.interface import Place
 from benchmarks.server import Server
 from benchmarks.states import State
+from ckptclient import calls
+from ckptclient.errors import Unreachable
+from ckptclient.manager import CheckpointManager
+from ckptclient.process import Process
+from ckptclient.results import CheckpointInfo, ProcessInfo
+from ckptclient.sync import Client
+from ckptclient.wire import params
 
-NEEDED = ("ckptd.daemon", "ckptclient.manager", "apsw", "uvloop", "zstandard")
+NEEDED = ("apsw", "blake3", "structlog", "uvloop", "zstandard")
 BRIEF_HOURS = 1 / 3600  # a state that is to be expired has ended by the time that its store is full
+HOURS = 24.0
 TASK = "bench"
+PAGE = 500
+
+
+def socket_of(place: Place) -> Path:
+    """Where the daemon of a place listens."""
+    return place.scratch / "ckptd.sock"
 
 
 def configuration(place: Place) -> str:
     """A user's configuration: where the socket and the store are; the rest is as it comes."""
-    return f'socket = "{place.scratch}/ckptd.sock"\n[store]\npath = "{place.store}"\n'
+    return f'socket = "{socket_of(place)}"\n[store]\npath = "{place.store}"\n'
 
 
 class CkptdSession:
-    """Typed loosely: the adapters drive the public API as a program without type hints would."""
-
     def __init__(self, place: Place) -> None:
-        ckptclient: Any = importlib.import_module("ckptclient")
         self.place = place
-        self.types: Any = ckptclient.CheckpointType
-        self.manager: Any = ckptclient.CheckpointManager(
-            socket_path=str(place.scratch / "ckptd.sock"), on_unavailable="raise"
-        )
-        self.held = ExitStack()
-        self.processes: dict[str, Any] = {}
+        self.manager = CheckpointManager(socket_path=socket_of(place))
+        self.processes: dict[str, Process] = {}
 
-    def _process(self, key: str) -> Any:
+    def _process(self, key: str) -> Process:
         if key not in self.processes:
-            self.processes[key] = self.held.enter_context(self.manager.process(key, task_id=TASK))
+            self.processes[key] = self.manager.process(key, task_id=TASK)
         return self.processes[key]
 
     def save(self, key: str, version: int, state: State, *, brief: bool = False) -> None:
         if not self.place.history:
-            self._process(key).save(state).wait("disk")
+            saved = self._process(key).save(state, wait=True)
+            if saved.level != "disk":
+                raise RuntimeError(f"the save returned at {saved.level}")
             return
-        self.manager.create_checkpoint(
-            process_id=key,
-            task_id=TASK,
-            checkpoint_type=self.types.CUSTOM,
-            data=state,
-            description=str(version),
-            ttl_hours=BRIEF_HOURS if brief else 24,
-        )
+        hours = BRIEF_HOURS if brief else HOURS
+        self.manager.create_checkpoint(key, TASK, "custom", state, description=str(version), ttl_hours=hours)
 
     def load(self, key: str) -> State:
         state: State = self.manager.load_checkpoint(f"{key}@latest")[1]
         return state
 
     def latest(self, key: str) -> int:
-        return int(self.manager.list_checkpoints(process_id=key, limit=1)[0].description)
+        return int(self._newest(params.ListCheckpoints(process_id=key, limit=1))[0].description)
 
     def latest_all(self) -> int:
-        return len(self.manager.list_processes())
+        return len({one.process_id: one.last_checkpoint for one in self._processes()})
 
     def newest(self, count: int) -> int:
-        return len(self.manager.list_checkpoints(limit=count))
+        return len(self._newest(params.ListCheckpoints(limit=count)))
 
-    def expire(self, below: int) -> None:
-        self.manager.storage.cleanup_expired_checkpoints()
+    def expire(self, below: int) -> int:
+        return self.manager.storage.cleanup_expired_checkpoints()
 
     def compact(self) -> None:
         pass
 
     def close(self) -> None:
-        self.held.close()
+        # Without leaving the processes: as when a worker ends in the middle, its newest checkpoint is what it saved.
         self.manager.close()
+
+    def _newest(self, asked: params.ListCheckpoints) -> tuple[CheckpointInfo, ...]:
+        return self.manager.client.call(calls.checkpoints(asked)).checkpoints
+
+    def _processes(self) -> Iterator[ProcessInfo]:
+        after: int | None = None
+        while True:
+            page = self.manager.client.call(calls.processes(limit=PAGE, after=after))
+            yield from page.processes
+            if page.next is None:
+                return
+            after = page.next
 
 
 class Ckptd:
@@ -100,20 +113,29 @@ class Ckptd:
         return f"ckptd {installed_version('ckptd')}"
 
     def start(self) -> None:
-        file = self.place.scratch / "ckptd.toml"
-        file.write_text(configuration(self.place))
-        self.server = Server(
-            command=[sys.executable, "-m", "ckptd", "--config", file],
-            log=self.place.scratch / "ckptd.log",
-            ready=lambda: _connect(self.place.scratch / "ckptd.sock"),
-            not_yet=(FileNotFoundError, ConnectionRefusedError),
-        )
+        self.server = daemon(self.place)
         self.server.start()
 
     def session(self) -> CkptdSession:
         return CkptdSession(self.place)
 
 
-def _connect(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.connect(str(path))
+def daemon(place: Place, program: tuple[str, ...] = ("ckptd",)) -> Server:
+    """The daemon of a place, not started; `program` is the module that runs it, with arguments of its own."""
+    file = place.scratch / "ckptd.toml"
+    file.write_text(configuration(place))
+    return Server(
+        command=[sys.executable, "-m", *program, "--config", file],
+        log=place.scratch / "ckptd.log",
+        ready=lambda: _ask(socket_of(place)),
+        not_yet=(Unreachable,),
+        directory=ROOT,
+    )
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _ask(path: Path) -> None:
+    with Client(path, on_unavailable="raise") as client:
+        client.call(calls.ping())

@@ -55,12 +55,15 @@ class FilesSession:
 
         return len(heapq.nlargest(count, ages()))
 
-    def expire(self, below: int) -> None:
+    def expire(self, below: int) -> int:
+        count = 0
         for key in os.listdir(self.root):
             for name in os.listdir(self.root / key):
                 if int(name) < below:
                     (self.root / key / name).unlink()
+                    count += 1
             _sync_directory(self.root / key)
+        return count
 
     def compact(self) -> None:
         pass

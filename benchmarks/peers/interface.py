@@ -13,6 +13,9 @@ from typing import ClassVar, Protocol
 from benchmarks.server import Server
 from benchmarks.states import State
 
+SUBJECT = "ckptd"
+"""The peer that the others are put beside, and that the targets are for."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -45,8 +48,8 @@ class Session(Protocol):
     def newest(self, count: int) -> int:
         """How many were fetched of the `count` newest versions over all keys."""
 
-    def expire(self, below: int) -> None:
-        """End every state with a version below `below` (all that was saved as brief), durably."""
+    def expire(self, below: int) -> int:
+        """End every state with a version below `below` (all that was saved as brief), durably; how many that were."""
 
     def compact(self) -> None:
         """Give freed space back by the command that the peer documents for it, if it has one."""

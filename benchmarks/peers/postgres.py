@@ -44,8 +44,8 @@ class PostgresSession:
     def newest(self, count: int) -> int:
         return len(self.db.execute("SELECT key, version FROM ck ORDER BY id DESC LIMIT %s", (count,)).fetchall())
 
-    def expire(self, below: int) -> None:
-        self.db.execute("DELETE FROM ck WHERE version < %s", (below,))
+    def expire(self, below: int) -> int:
+        return int(self.db.execute("DELETE FROM ck WHERE version < %s", (below,)).rowcount)
 
     def compact(self) -> None:
         self.db.execute("VACUUM FULL ck")

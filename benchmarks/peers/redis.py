@@ -44,14 +44,19 @@ class RedisSession:
     def newest(self, count: int) -> int:
         return len(self.redis.zrevrange("all", 0, count - 1))
 
-    def expire(self, below: int) -> None:
+    def expire(self, below: int) -> int:
+        count = 0
         for name in self.redis.smembers("keys"):
             key = name.decode()
             ended = [int(version) for version in self.redis.zrangebyscore(f"versions:{key}", 0, below - 1)]
             members = [f"{key}:{version}" for version in ended]
+            count += len(ended)
+            if not ended:
+                continue
             pipe = self.redis.pipeline(transaction=True)
             pipe.delete(*members).zrem("all", *members).zrem(f"versions:{key}", *ended)
             pipe.execute()
+        return count
 
     def compact(self) -> None:
         self.redis.bgrewriteaof()

@@ -42,8 +42,8 @@ class SqliteSession:
     def newest(self, count: int) -> int:
         return len(self.db.execute("SELECT key, version FROM ck ORDER BY id DESC LIMIT ?", (count,)).fetchall())
 
-    def expire(self, below: int) -> None:
-        self.db.execute("DELETE FROM ck WHERE version < ?", (below,))
+    def expire(self, below: int) -> int:
+        return self.db.execute("DELETE FROM ck WHERE version < ?", (below,)).rowcount
 
     def compact(self) -> None:
         self.db.execute("VACUUM")

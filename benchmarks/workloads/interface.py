@@ -8,6 +8,11 @@ from benchmarks.peers.interface import Peer
 Figures = dict[str, float]
 
 
+def shortened(count: int, scale: float, least: int = 1) -> int:
+    """A count of the definition, made shorter by `scale`, but never so short that nothing is left to measure."""
+    return max(least, int(count * scale))
+
+
 @dataclass(frozen=True)
 class Column:
     """One figure of a result line. `ratio`: also shown as a multiple of each peer's figure of the same round."""

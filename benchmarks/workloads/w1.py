@@ -8,7 +8,7 @@ from benchmarks.clients import in_client, in_clients
 from benchmarks.peers.interface import Peer
 from benchmarks.states import small_state
 from benchmarks.timing import max_ms, now, p50_ms, p99_ms, repeated
-from benchmarks.workloads.interface import Column, Figures, Workload
+from benchmarks.workloads.interface import Column, Figures, Workload, shortened
 
 WARM_UP = 3
 CLIENTS = 64
@@ -26,7 +26,9 @@ class Saved:
     latencies: list[float]
 
 
-def _save_all(peer: Peer, clients: int, saves: int) -> list[Saved]:
+def save_all(peer: Peer, clients: int, saves: int) -> list[Saved]:
+    """`clients` processes that make `saves` each at the same time; also what is profiled."""
+
     def client(index: int, barrier: Barrier) -> Saved:
         key = _key(clients, index)
         states = [small_state(key, version) for version in range(WARM_UP + saves)]
@@ -70,10 +72,10 @@ def _load(peer: Peer, key: str, newest: int) -> Figures:
 
 def measure(peer: Peer, scale: float) -> Figures:
     """One client alone, 64 at once, and the load of the newest state in a process that saved nothing."""
-    alone = int(SAVES_ALONE * scale)
+    alone = shortened(SAVES_ALONE, scale)
     return {
-        **_figures("one", _save_all(peer, 1, alone)),
-        **_figures("many", _save_all(peer, CLIENTS, int(SAVES_EACH * scale))),
+        **_figures("one", save_all(peer, 1, alone)),
+        **_figures("many", save_all(peer, CLIENTS, shortened(SAVES_EACH, scale))),
         **in_client(lambda: _load(peer, _key(1, 0), WARM_UP + alone - 1)),
     }
 

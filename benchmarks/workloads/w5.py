@@ -14,7 +14,7 @@ from benchmarks.clients import FORK, in_client
 from benchmarks.peers.interface import Peer
 from benchmarks.states import SEED, State, small_state
 from benchmarks.timing import max_ms, now, p50_ms
-from benchmarks.workloads.interface import Column, Figures, Workload
+from benchmarks.workloads.interface import Column, Figures, Workload, shortened
 
 KILLS = 50
 KEY = "crash"
@@ -72,7 +72,7 @@ def _loaded_version(peer: Peer) -> int | None:
 def measure(peer: Peer, scale: float) -> Figures:
     """Kill, restart, load, and compare with what was acknowledged; the times are from the kill's end to readiness."""
     rng = random.Random(SEED)
-    kills = int(KILLS * scale)
+    kills = shortened(KILLS, scale)
     acknowledged = lost = unreadable = first = 0
     ready = []
     for _ in range(kills):
