@@ -1,5 +1,6 @@
 """Boots one systemd for the whole run, and skips with the reason where that can't be."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,7 @@ def machine(units: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[I
         found = Instance(handle, out)
         found.run(PYTHON, "-c", "import ckptd.daemon")  # an installation that can't work fails once, not in each test
         yield found
+    shutil.rmtree(directory)  # pytest would keep three of them, 70 MB each
 
 
 @pytest.fixture

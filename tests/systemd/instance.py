@@ -65,13 +65,17 @@ class Program:
         """The next line that it says; its end is a failure."""
         assert self._process.stdout is not None
         said = self._process.stdout.readline()
+        assert not said.startswith("Traceback"), self._process.stdout.read()
         assert said, f"it ended with {self._process.wait(SECONDS)}"
         return said.strip()
 
     def finish(self) -> str:
         """Close its standard input, which is how ours are told to end, and answer the rest of what it says."""
-        said, _ = self._process.communicate(timeout=SECONDS)
-        assert self._process.returncode == 0, said
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        said = self._process.stdout.read()
+        assert self._process.wait(SECONDS) == 0, said
         return said.strip()
 
     def end(self) -> None:
@@ -126,15 +130,20 @@ class Instance:
         return int(self.show("MainPID"))
 
     def override(self, *settings: str, unit: str = "ckptd.service") -> None:
-        """A drop-in of the unit's own section, until the test ends."""
+        """Change settings of the unit's own section, until the test ends."""
         section = unit.rpartition(".")[2].capitalize()
-        text = "\\n".join((f"[{section}]", *settings))
-        directory = f"/run/systemd/system/{unit}.d"
-        self.run("sh", "-c", f"mkdir -p {directory} && printf '{text}\\n' >{directory}/test.conf")
+        self.drop_in("test.conf", "\n".join((f"[{section}]", *settings, "")), unit=unit)
+
+    def drop_in(self, name: str, text: str, *, unit: str = "ckptd.service") -> None:
+        """A whole drop-in, until the test ends."""
+        self.write(f"/run/systemd/system/{unit}.d/{name}", text)
         self.systemctl("daemon-reload")
 
     def configure(self, text: str) -> None:
-        self.run("sh", "-c", f"mkdir -p /etc/ckptd && printf '%s' '{text}' >/etc/ckptd/ckptd.toml")
+        self.write("/etc/ckptd/ckptd.toml", text)
+
+    def write(self, path: str, text: str) -> None:
+        self.run("sh", "-c", 'mkdir -p "${1%/*}" && printf %s "$2" >"$1"', "sh", path, text)
 
     def signal(self, name: str, pid: int) -> None:
         assert pid > 0, "not running"

@@ -58,7 +58,7 @@ def _seconds_until_noticed(instance: Instance, process_id: str) -> float:
     killed = float(instance.run("sh", "-c", f"date +%s.%N; kill -KILL {pid}"))
     wait_until(lambda: instance.ask("deaths", process_id), SECONDS)
     assert instance.ask("show", process_id)["state"] == "interrupted"
-    return float(instance.ask("deaths", process_id)[0]) / 1e6 - killed
+    return float(instance.ask("deaths", process_id)[0]["at"]) / 1e6 - killed
 
 
 def test_the_score_of_the_unit_as_shipped(instance: Instance) -> None:

@@ -83,7 +83,7 @@ def test_the_default_number_of_connections_fits_the_descriptors() -> None:
     assert isinstance(connections, int)
     service = section("ckptd.service", "Service")
     assert int(service["LimitNOFILE"]) >= 4 * connections
-    assert int(service["FileDescriptorStoreMax"]) >= connections
+    assert int(service["FileDescriptorStoreMax"]) >= 2 * connections
 
 
 def test_a_crash_loop_never_reaches_a_limit() -> None:

@@ -1,6 +1,7 @@
 """The daemon's life under the manager: begun by a client, watched, restarted, reloaded, stopped; nothing is lost."""
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -12,6 +13,15 @@ pytestmark = pytest.mark.xdist_group("systemd")
 
 STORE_LOCKED = 75
 BAD_CONFIGURATION = 78
+
+
+TELLS_HOW = (6, 15)
+"""The kernel from which on a pidfd does."""
+
+
+def kernel() -> tuple[int, int]:
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int(minor)
 
 
 def acknowledged(instance: Instance, name: str) -> list[dict[str, Any]]:
@@ -95,6 +105,22 @@ def test_workers_go_on_by_themselves_after_a_kill(instance: Instance) -> None:
         shown = assert_nothing_lost(instance, name, name)
         assert shown["epoch"] == first["epoch"], "a restart of the daemon interrupts nobody"
         assert shown["deaths"] == 0
+
+
+def test_a_death_while_no_daemon_runs_is_learnt_from_the_descriptor_store(instance: Instance) -> None:
+    worker = instance.worker("hold", "orphan")
+    pid = json.loads(worker.line())["pid"]
+    wait_until(lambda: instance.show("NFileDescriptorStore") == "1", SECONDS)
+    daemon = instance.main_pid()
+    instance.run("sh", "-c", f"kill -KILL {daemon}; kill -KILL {pid}")
+    instance.wait_restarted(daemon)
+    worker.end()
+    wait_until(lambda: instance.ask("deaths", "orphan"), SECONDS)
+    assert instance.ask("show", "orphan")["state"] == "interrupted"
+    death = instance.ask("deaths", "orphan")[0]
+    assert death["pid"] == pid
+    assert death["how"] == "by SIGKILL" or kernel() < TELLS_HOW, "only a kept pidfd tells how a process ended"
+    wait_until(lambda: instance.show("NFileDescriptorStore") == "0", SECONDS)
 
 
 def test_a_stop_ends_within_its_deadline_with_everything_on_disk(instance: Instance) -> None:

@@ -4,7 +4,7 @@
     worker.py hold PROCESS          hold a process, say so, and wait for the end of standard input
     worker.py who                   how the daemon names us
     worker.py show PROCESS          a process, and the states in its checkpoints
-    worker.py deaths PROCESS        when its workers' deaths were noticed
+    worker.py deaths PROCESS        when its workers' deaths were noticed, and how they ended
 
 An answer is one JSON document. It imports nothing of the tests: the instance has only what is installed. The daemon is
 found as any worker finds it, and no private one is started in its place.
@@ -76,9 +76,9 @@ def show(client: Client, process_id: str) -> dict[str, object]:
     return {"state": process.state, "epoch": process.epoch, "deaths": process.deaths, "checkpoints": states}
 
 
-def deaths(client: Client, process_id: str) -> list[int]:
+def deaths(client: Client, process_id: str) -> list[dict[str, object]]:
     events = client.call(calls.events(process_id=process_id)).events
-    return [one.at for one in events if one.kind == "interrupted"]
+    return [{"at": one.at, **one.data} for one in events if one.kind == "interrupted"]
 
 
 QUESTIONS: dict[str, Callable[..., object]] = {"who": who, "show": show, "deaths": deaths}
