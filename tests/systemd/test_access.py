@@ -9,6 +9,8 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("systemd")
 
+CKPTCTL = "/opt/ckptd/bin/ckptctl"
+DENIED = 5
 EXPOSURE_MAX = 1.0
 DEATH_SECONDS_MAX = 0.1
 
@@ -59,6 +61,15 @@ def _seconds_until_noticed(instance: Instance, process_id: str) -> float:
     wait_until(lambda: instance.ask("deaths", process_id), SECONDS)
     assert instance.ask("show", process_id)["state"] == "interrupted"
     return float(instance.ask("deaths", process_id)[0]["at"]) / 1e6 - killed
+
+
+def test_an_operator_reloads_by_the_tool_and_a_worker_does_not(instance: Instance) -> None:
+    instance.ask("who")
+    instance.configure('[retention]\nttl = "7 h"\n[limits]\nconnections_max = 100\n')
+    reload = (CKPTCTL, "--json", "config", "reload")
+    assert instance.attempt(*reload, user=MEMBER).returncode == DENIED
+    told = json.loads(instance.run(*reload, user=OPERATOR))
+    assert (told["changed"], told["restart"]) == (["retention.ttl"], ["limits.connections_max"])
 
 
 def test_the_score_of_the_unit_as_shipped(instance: Instance) -> None:

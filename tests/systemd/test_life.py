@@ -70,6 +70,7 @@ def test_a_stopped_daemon_is_killed_by_the_watchdog_and_comes_back(instance: Ins
     instance.signal("STOP", pid)
     instance.wait_restarted(pid)
     assert instance.said("Watchdog timeout (limit 1s)!")
+    assert instance.said("Fatal Python error: Aborted"), "the log has where its threads stood"
     assert instance.show("NRestarts") == "1"
     saves_on(instance, "log")
     worker.finish()
