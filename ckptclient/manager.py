@@ -73,6 +73,7 @@ class CheckpointManager:
         )
         path = self.config.storage_path if isinstance(storage_path, CheckpointConfig) else storage_path
         self._asks = self.config if given else None
+        self._warned = False
         self._on_unavailable = on_unavailable
         self._client = client or Client(
             socket_path,
@@ -198,7 +199,6 @@ class CheckpointManager:
         hold.update(
             completed=completed_steps,
             step=current_step,
-            batch=None if metadata is None or "current_batch" not in metadata else str(metadata["current_batch"]),
             metadata=metadata,
         )
         if auto_checkpoint and hold.report().due:
@@ -343,7 +343,18 @@ class CheckpointManager:
         }
 
     def start_background_tasks(self) -> None:
-        """Nothing needs starting: cleanup is the daemon's, and reports go by themselves. Harmless when repeated."""
+        """Cleanup is the daemon's and reports go by themselves, so this only warns of settings that don't count here.
+
+        Harmless when repeated. Raises UNREACHABLE where no daemon answers.
+        """
+        if self._asks is not None and not self._warned:
+            self._warned = True
+            limit, wanted = self._client.call(calls.status()).limit_bytes, round(self._asks.max_storage_size_gb * 1e9)
+            if limit != wanted:
+                has = "no limit" if limit is None else f"a limit of {limit:,} bytes"
+                warn(
+                    f"the daemon's store has {has}, whatever max_storage_size_gb says: the limit is the daemon's to set"
+                )
 
     def stop_background_tasks(self) -> None:
         """Wait until callbacks were told of everything that happened. Harmless when repeated."""
@@ -351,12 +362,12 @@ class CheckpointManager:
 
     def close(self) -> None:
         """Send what is waiting and end the connection. Processes still held are let go as interrupted, by their lease."""
-        for hold in tuple(self._holds.values()):
-            hold.close()
-        for member in tuple(self._members):
-            member.close()
-        self._callbacks.join()
-        self._client.close()
+        try:
+            for one in self._all():
+                one.close()
+            self._callbacks.join()
+        finally:
+            self._client.close()
 
     def __enter__(self) -> Self:
         return self

@@ -3,7 +3,8 @@
 Not for: sending (`outbox`), turns (`loop`), or keeping many processes (`manager`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
@@ -44,6 +45,7 @@ class Process(Hold):
         self._mode = registered.mode
         self._journal = registered.journal
         self._loop: Loop[Any] | None = None
+        self._turns: Generator[Any, None, None] | None = None
         self._skipped_count = 0
         self._items_count: int | None = None
         self._took_state = False
@@ -109,7 +111,8 @@ class Process(Hold):
         done = self._recorded(items, places, retry_failed)
         self._loop = loop = self._new_loop(flush == "item")
         self.alert = self.alert or self.should_stop
-        return loop.turns(sequence.by_place(items, done) if places else sequence.by_key(items, key, done))
+        self._turns = loop.turns(sequence.by_place(items, done) if places else sequence.by_key(items, key, done))
+        return self._turns
 
     def _new_loop(self, each: bool) -> Loop[Any]:
         careful = self._registered.careful
@@ -226,7 +229,8 @@ class Process(Hold):
             )
         if retry_failed and self.state.completed_steps == self._journal.done + self._journal.failed:
             self._live.say(completed=self._journal.done)  # the steps are items, and the failed ones come again
-        if length is not None and not self.state.total_steps:
+        known = Mark.unpack(self._registered.sequence)
+        if length is not None and self.state.total_steps in (0, known and known.length):  # where items were appended
             self._live.say(total=length)
         self._items_count, self._skipped_count = length, done.count
         return done
@@ -369,14 +373,20 @@ class Process(Hold):
             self._loop.leave()
         return self._end("completed")
 
+    def _leave_loop(self) -> None:
+        """What the body's own `break` does, for a loop that something still refers to: a traceback, or a name."""
+        if self._loop is not None and self._turns is not None:
+            self._loop.leave()
+            with suppress(ValueError):  # another thread is in it
+                self._turns.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> bool:
-        if self._loop is not None:
-            self._loop.leave()
+        self._leave_loop()
         if self.ended_as is not None:
             return isinstance(error, Stopped)
         if error is None:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from ckptclient import calls, clock
 from ckptclient.config import CheckpointType, ProcessingState
-from ckptclient.errors import CkptdError, Conflict
+from ckptclient.errors import CkptdError, Conflict, TimedOut, Unreachable
 from ckptclient.payload import encode
 from ckptclient.results import Registered, SavedInfo, Tick
 from ckptclient.wire import params
@@ -77,12 +77,14 @@ class Hold:
         self._get_state: Callable[[], object] | None = None
         self._stop_reason: str | None = None
         self._due = False
+        self._ending = False
         self._saves: list[Job] = []
         started_at = registered.registered_at
         self._live = Live(registered.process_id, terms.task_id, registered.progress, started_at, monotonic)
         self._live.state.processed_items = JournalItems(daemon, self.process_id, DONE)
         self._live.state.failed_items = JournalItems(daemon, self.process_id, FAILED)
         self._outbox = self._new_outbox()
+        self._outbox.start()
         for words in registered.warnings:
             told.warned(words)
 
@@ -92,6 +94,7 @@ class Hold:
             self._registered.token,
             self._live,
             on_unavailable=self._terms.on_unavailable,
+            lease_seconds=self._registered.lease_seconds,
             told=self.hear,
             saved=lambda job, info: self._manager.saved(self, job, info),
             alerted=self._alarm,
@@ -226,7 +229,7 @@ class Hold:
         if tick.stop:
             self._stop_reason = tick.stop_reason or "asked to stop"
             self._alarm()
-        if tick.due and self.automatic and self.ended_as is None and not self._saving():
+        if tick.due and self.automatic and not self._ending and not self._saving():
             if self._get_state is None:
                 self.put(description="automatic")
             else:
@@ -300,9 +303,13 @@ class Hold:
     ) -> SavedInfo:
         """Let go of the process with a last checkpoint, after everything that is under way; raises what failed of it."""
         self._open()
+        self._ending = True
         job = self.put(parts=parts, has_state=has_state, description=description, ends=state, error=error)
         try:
             info = self.join(job)
+        except (Unreachable, TimedOut):
+            self._over(state)  # without a daemon there is nobody to tell
+            raise
         except CkptdError:
             self._let_go(state, error)
             raise

@@ -58,7 +58,8 @@ class Live:
         """Something is to be reported. Written without the lock: it is a hint, and the report looks for itself."""
         self.lock = threading.Lock()
         self._monotonic = monotonic
-        self._metadata_changed = False
+        self._metadata: bytes | None = None
+        """The metadata as it crosses, from when it was changed until it was reported."""
         self._speed = Speed(progress.per_second, progress.completed, monotonic())
         self.take(progress)
 
@@ -72,7 +73,7 @@ class Live:
             state.metadata = metadata_of(progress.metadata)
             state.last_update = moment(progress.updated_at)
             state.estimated_completion = moment(progress.eta) if progress.eta is not None else None
-            self._metadata_changed = False
+            self._metadata = None
             self._speed = Speed(progress.per_second, progress.completed, self._monotonic())
 
     def stand_at(self, then: ProcessingState) -> None:
@@ -82,7 +83,7 @@ class Live:
             state.total_steps, state.completed_steps = then.total_steps, then.completed_steps
             state.current_step, state.current_batch = then.current_step, then.current_batch
             state.metadata, state.last_update = then.metadata, then.last_update
-            self._metadata_changed = True
+            self._metadata = packed_metadata(then.metadata)
             self._speed = Speed(self._speed.per_second, then.completed_steps, self._monotonic())
         self.dirty = True
 
@@ -112,8 +113,9 @@ class Live:
             state.current_step = state.current_step if step is None else text(step)
             state.current_batch = state.current_batch if batch is None else text(batch)
             if metadata:
+                # Packed here, where whoever gave what can't be stored hears of it, and not behind its back.
+                self._metadata = packed_metadata({**state.metadata, **metadata})
                 state.metadata.update(metadata)
-                self._metadata_changed = True
         self.dirty = True
 
     def report(self, completed: int | None = None) -> params.Progress:
@@ -122,15 +124,15 @@ class Live:
         state = self.state
         with self.lock:
             figure = state.completed_steps if completed is None else completed
-            changed, self._metadata_changed = self._metadata_changed, False
-            metadata = dict(state.metadata) if changed else None
+            metadata, self._metadata = self._metadata, None
             self._estimate(figure)
+        # The state is the application's to write to as well: what it has is made to fit, so that no report is refused.
         return params.Progress(
-            total=state.total_steps or None,
-            completed=figure,
-            step=text(state.current_step),
-            batch=None if state.current_batch is None else text(state.current_batch),
-            metadata=None if metadata is None else packed_metadata(metadata),
+            total=max(0, int(state.total_steps)) or None,
+            completed=max(0, int(figure)),
+            step=text(str(state.current_step)),
+            batch=None if state.current_batch is None else text(str(state.current_batch)),
+            metadata=metadata,
         )
 
     def _estimate(self, completed: int) -> None:

@@ -6,7 +6,7 @@ an append, a comparison and a count. Whatever else must happen on the loop's own
 failure) waits for a turn, where no item is half done. Not for: which items (`sequence`), sending (`outbox`).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Generic, Protocol, TypeVar
 
 from ckptclient import calls
@@ -82,7 +82,7 @@ class Loop(Generic[T]):
         """Whether the item in hand may be counted as done: it was recorded, or there is none."""
         return self.kind != OPEN
 
-    def turns(self, plan: Iterable[tuple[int, object, T]]) -> Iterator[T]:
+    def turns(self, plan: Iterable[tuple[int, object, T]]) -> Generator[T, None, None]:
         """Yield what is to be done, and take in each as the body comes back."""
         around, outbox, state = self._around, self._outbox, self._live.state
         entries = outbox.entries

@@ -44,7 +44,7 @@ BATCH_BYTES_MAX = limits.frame_bytes_max - (128 << 10)
 """Items and results of one batch; what is left of the frame is for lengths and the progress."""
 REPORT_SECONDS = 0.05
 SIGN_OF_LIFE_SECONDS = 5.0
-"""Also how soon an idle worker hears that a checkpoint is due or that it should stop, and reattaches after a restart."""
+"""At most, and a third of the lease. Also how soon an idle worker hears that a checkpoint is due or that it should stop, and reattaches after a restart."""
 RETRY_SECONDS = 0.5
 ENTRIES_MAX = 100_000
 RESULT_BYTES_MAX = 64 << 20
@@ -79,6 +79,7 @@ class Outbox:
         live: Live,
         *,
         on_unavailable: OnUnavailable = "block",
+        lease_seconds: float = 60.0,
         told: Callable[[Tick], None],
         saved: Callable[[Job, SavedInfo], None] = lambda _job, _info: None,
         alerted: Callable[[], None] = lambda: None,
@@ -96,6 +97,7 @@ class Outbox:
         self._token = token
         self._live = live
         self._patience = on_unavailable
+        self._beat_seconds = min(SIGN_OF_LIFE_SECONDS, lease_seconds / 3)
         self._told, self._saved, self._alerted = told, saved, alerted
         self._monotonic = monotonic
         self._sending = threading.Lock()
@@ -244,7 +246,7 @@ class Outbox:
                 return _Sending(partial(self._send_job, head), lambda info: self._landed(head, info))
             return _Sending(partial(self._daemon.call, self._batch()), lambda answer: self._told(answer.due))
         self._oldest_at = None
-        if self._live.dirty or self._monotonic() >= self._heard_at + SIGN_OF_LIFE_SECONDS:
+        if self._live.dirty or self._monotonic() >= self._heard_at + self._beat_seconds:
             report = calls.advance(self._token, self._live.report(completed))
             return _Sending(partial(self._daemon.call, report), self._told, optional=True)
         return None
@@ -320,6 +322,10 @@ class Outbox:
         with self._wakeup:  # the thread has nothing to do any more
             self._wakeup.notify_all()
 
+    def start(self) -> None:
+        """Give signs of life from now on, also while the worker says nothing."""
+        self._wake()
+
     def close(self) -> None:
         """End the thread; what is still queued stays unsent."""
         with self._wakeup:
@@ -370,17 +376,17 @@ class Outbox:
             self._wakeup.notify()
 
     def _run(self) -> None:
-        while self._wait():
-            if not self._sending.acquire(timeout=SIGN_OF_LIFE_SECONDS):
-                continue
-            try:
-                self._send_due()
-            except CkptdError as error:
-                self._retry_at = self._monotonic() + RETRY_SECONDS
-                if not isinstance(error, Fenced):
-                    self._failed(error)
-            finally:
-                self._sending.release()
+        try:
+            while self._wait():
+                with self._sending:
+                    try:
+                        self._send_due()
+                    except CkptdError as error:
+                        self._retry_at = self._monotonic() + RETRY_SECONDS
+                        if not isinstance(error, Fenced):
+                            self._failed(error)
+        finally:
+            self._thread = None  # after a bug of ours, too: the next word starts another
 
     def _wait(self) -> bool:
         with self._wakeup:
@@ -396,7 +402,7 @@ class Outbox:
             return self._retry_at - now
         if self._urgent or len(self.entries) >= BATCH_COUNT or self._current is not None:
             return 0.0
-        due = self._heard_at + SIGN_OF_LIFE_SECONDS
+        due = self._heard_at + self._beat_seconds
         if self.entries:
             due = min(due, (self._oldest_at or now) + BATCH_SECONDS)
         if self._live.dirty and not self.entries:

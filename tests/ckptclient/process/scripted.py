@@ -164,6 +164,10 @@ class ScriptedDaemon:
         return {}
 
 
+made: list[Process] = []
+"""Processes whose threads somebody must end."""
+
+
 class Heard:
     """A manager that remembers what its processes tell it."""
 
@@ -184,13 +188,15 @@ def process_of(
     daemon: ScriptedDaemon, heard: Heard | None = None, terms: Terms | None = None, **changes: object
 ) -> Process:
     """A handle over the scripted daemon."""
-    return Process(
+    process = Process(
         daemon,
         registered(**changes),
         terms or Terms(),
         (heard or Heard()).told(),
         again=lambda: registered(epoch=1, token=b"u" * 48),
     )
+    made.append(process)
+    return process
 
 
 def state_in(saved: dict[str, Any]) -> Any:

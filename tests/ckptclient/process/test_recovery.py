@@ -1,5 +1,6 @@
 """The handle over a real daemon: workers are killed, and what comes after agrees with what would have been."""
 
+import random  # noqa: TID251 - the type of the injected one
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 from ckptclient import calls
 from ckptclient.errors import Conflict, Fenced, Held, NotFound
+from ckptclient.manager import CheckpointManager
 from tests.daemon import RunningDaemon, daemon, environment  # noqa: F401
 from tests.waiting import wait_until
 
@@ -241,3 +243,37 @@ def test_progress_of_twenty_thousand_steps_stands_in_the_table(daemon: RunningDa
     for _ in range(20_000):
         process.advance()
     wait_until(lambda: daemon.client().call(calls.show("p")).progress.completed == 20_000)
+
+
+def work(manager: CheckpointManager, process_id: str, rng: random.Random, death_rate: float) -> dict[str, int] | None:
+    """A stateful loop that may end as a killed worker does, without a word. Its final state, or None."""
+    state: dict[str, int] = {}
+    process = manager.process(process_id, checkpoint_interval=3600.0, checkpoint_progress=7.0)
+    for item in process.track(range(100), state=state):
+        state["sum"] = state.get("sum", 0) + item
+        state["hash"] = (state.get("hash", 7) * 31 + item) % 1_000_003
+        process.record(item, dict(state))
+        if rng.random() < 0.1:
+            process.save(state).wait()
+        if rng.random() < death_rate:
+            if rng.random() < 0.5:
+                process.flush()
+            process._outbox.close()
+            return None
+    process.complete()
+    return state
+
+
+def test_fifty_interruptions_at_random_change_nothing(
+    daemon: RunningDaemon,  # noqa: F811
+    rng: random.Random,
+) -> None:
+    manager = daemon.manager()
+    whole = work(manager, "whole", rng, 0.0)
+    deaths = [work(manager, "cut", rng, 0.2) is None for _ in range(60)]
+    assert deaths.count(True) >= 50
+    assert work(manager, "cut", rng, 0.0) == whole
+    whole_results, cut_results = (
+        sorted((repr(one.item), repr(one.value)) for one in manager.results(name)) for name in ("whole", "cut")
+    )
+    assert cut_results == whole_results
