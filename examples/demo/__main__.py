@@ -3,6 +3,7 @@
 import argparse
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -144,5 +145,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def leave(number: int, _frame: object) -> None:
+    """End by a signal as by an error: what was started and made is taken away first."""
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    for ends in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ends, leave)
     sys.exit(main())
