@@ -95,7 +95,8 @@ class Finder:
                 return failure
             self._failures.append(f"{place.path} ({place.named}): {os.strerror(failure)}")
             missing = missing and failure in (errno.ENOENT, errno.ENOTDIR)
-            if failure == errno.EAGAIN:  # it is there and busy: going on would end in another store
+            # It is there, and busy or between two lives: going on would split this worker's checkpoints over two stores.
+            if failure == errno.EAGAIN or (failure == errno.ECONNREFUSED and place.store is None):
                 break
         else:
             self._start(self._places[-1], missing)

@@ -125,6 +125,21 @@ def test_a_busy_daemon_is_not_passed_by(
     assert not started
 
 
+def test_a_node_s_daemon_between_two_lives_is_waited_for(
+    short: Path, environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = short / "node.sock"
+    monkeypatch.setattr(discovery, "NODE_SOCKET", str(node))
+    started: list[Place] = []
+    monkeypatch.setattr(discovery, "start_private", lambda place, *_: started.append(place))
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(str(node))
+    with pytest.raises(Unreachable, match="Connection refused") as caught:
+        Finder(environ=environ).attempt()
+    assert caught.value.retryable
+    assert not started  # else its work would be in two stores
+
+
 def test_the_daemon_that_was_found_is_the_one_that_is_looked_for_again(
     short: Path, environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
