@@ -37,7 +37,7 @@ demo: $(READY)  ## kill workers and the daemon at random, and lose nothing
 
 test: $(READY)  ## all tests, with coverage
 	@echo "test: pytest in $(TEST_PROCESSES) processes"
-	$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES) --dist=loadgroup --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile --cov --cov-report=term $(ARGS)
 	@echo "ok: tests pass"
 
 lint: $(READY)  ## ruff: rules and format
