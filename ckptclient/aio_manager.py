@@ -81,7 +81,6 @@ class AsyncCheckpointManager:
         )
         self.storage = AsyncCheckpointStorage(self.sync.storage)
         self.add_checkpoint_callback = self.sync.add_checkpoint_callback
-        self.start_background_tasks = self.sync.start_background_tasks
 
     @property
     def active_processes(self) -> dict[str, ProcessingState]:
@@ -98,6 +97,7 @@ class AsyncCheckpointManager:
     list_checkpoints = _of_manager(CheckpointManager.list_checkpoints)
     delete_checkpoint = _of_manager(CheckpointManager.delete_checkpoint)
     get_system_stats = _of_manager(CheckpointManager.get_system_stats)
+    start_background_tasks = _of_manager(CheckpointManager.start_background_tasks)
     stop_background_tasks = _of_manager(CheckpointManager.stop_background_tasks)
     close = _of_manager(CheckpointManager.close)
     _process = _of_manager(CheckpointManager.process)

@@ -5,43 +5,38 @@ carry what the program asks for, and the daemon answers. Not for: what a process
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
-from weakref import WeakSet
 
 from ckptclient import calls
 from ckptclient.callbacks import Callback, Callbacks
-from ckptclient.calls import Call
 from ckptclient.config import (
     CheckpointConfig,
     CheckpointMetadata,
     CheckpointStatus,
     CheckpointType,
     ProcessingState,
-    moment,
 )
-from ckptclient.errors import BadRequest, Fenced, NotFound, UnknownProcess
+from ckptclient.errors import BadRequest, NotFound
+from ckptclient.holds import Holds, warn
 from ckptclient.payload import encode
 from ckptclient.process import (
     Content,
     Hold,
-    Job,
     Member,
     OnChange,
     OnUnavailable,
     Process,
     Result,
     Terms,
-    Told,
     check_level,
     results,
     stored,
 )
 from ckptclient.process.live import packed_metadata
 from ckptclient.registration import daemon_settings, policy_of, registration
-from ckptclient.results import SavedInfo
 from ckptclient.storage import CheckpointStorage, plain, state_of, word_of
 from ckptclient.sync import Client
 from ckptclient.wire import params
@@ -82,17 +77,14 @@ class CheckpointManager:
             on_unavailable="raise" if on_unavailable == "raise" else "block",
             timeout=timeout,
         )
-        self._client.on_reconnect(self._reattach)
-        self._told = Told(saved=self._saved, ended=self._ended, warned=warn)
         self._callbacks = Callbacks()
-        self._holds: dict[str, Hold] = {}
-        self._members: WeakSet[Member] = WeakSet()
-        self.active_processes: dict[str, ProcessingState] = {}
+        self._holds = Holds(self._callbacks)
+        self._client.on_reconnect(self._holds.reattach)
+        self.active_processes = self._holds.states
         """The processes that this manager holds, with their live states."""
         self.storage = CheckpointStorage(self._client)
         self.auto_checkpoint_interval = self.config.auto_checkpoint_interval
         self.cleanup_interval = self.config.cleanup_interval
-        _managers.add(self)
 
     @property
     def client(self) -> Client:
@@ -149,14 +141,16 @@ class CheckpointManager:
             ttl_hours=ttl_hours,
         )
         client = self._client
-        process = Process(client, client.call(asked(fresh)), terms, self._told, again=lambda: client.call(asked(True)))
-        self._hold(process)
+        process = Process(
+            client, client.call(asked(fresh)), terms, self._holds.told, again=lambda: client.call(asked(True))
+        )
+        self._holds.add(process)
         return process
 
     def member(self, token: str) -> Member:
         """Work on a process that another OS process holds; the token is what its `member_token()` gave."""
         member = Member(self._client, token, on_unavailable=self._on_unavailable)
-        self._members.add(member)
+        self._holds.members.add(member)
         return member
 
     def results(self, process_id: str) -> Iterator[Result]:
@@ -177,7 +171,7 @@ class CheckpointManager:
             process_id, task_id=task_id, total_steps=total_steps, description=description, policy=policy
         )
         registered = self._client.call(asked(False))
-        hold = self._hold(Hold(self._client, registered, self._terms(task_id), self._told))
+        hold = self._holds.add(Hold(self._client, registered, self._terms(task_id), self._holds.told))
         if not registered.resumed:
             hold.join(hold.checkpoint("initial checkpoint"))
         return hold.state
@@ -194,7 +188,7 @@ class CheckpointManager:
 
         Returns the live state. Raises `UnknownProcess` (a ValueError too) for one that this manager doesn't hold.
         """
-        hold = self._held(process_id)
+        hold = self._holds.find(process_id)
         hold.automatic = False
         hold.update(
             completed=completed_steps,
@@ -211,14 +205,14 @@ class CheckpointManager:
 
         That checkpoint's data is `{"state": ..., "final_data": ...}`. Raises `UnknownProcess`.
         """
-        hold = self._held(process_id)
+        hold = self._holds.find(process_id)
         data = stored(encode({"state": plain(hold.state), "final_data": final_data}))
         return hold.end("completed", parts=data, description="final checkpoint").checkpoint_id
 
     def fail_process(self, process_id: str, error: object = None) -> str:
         """End a process as failed, with an error checkpoint, whose id is returned; it can be recovered."""
         words = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error or "")
-        return self._held(process_id).fail(words).checkpoint_id
+        return self._holds.find(process_id).fail(words).checkpoint_id
 
     def recover_process(self, process_id: str, takeover: bool = False) -> ProcessingState | None:
         """Take a process over after an interruption: its state as of the newest checkpoint that holds one, live.
@@ -230,13 +224,13 @@ class CheckpointManager:
         except NotFound:
             return None
         task_id = registered.checkpoint.task_id if registered.checkpoint is not None else ""
-        hold = Hold(self._client, registered, self._terms(task_id), self._told)
+        hold = Hold(self._client, registered, self._terms(task_id), self._holds.told)
         state = self._newest_state(process_id)
         if state is None:
             hold.abandon("interrupted")
             return None
         hold.stand_at(state)
-        return self._hold(hold).state
+        return self._holds.add(hold).state
 
     def _newest_state(self, process_id: str) -> ProcessingState | None:
         for info in self.storage.find(process_id):
@@ -293,7 +287,7 @@ class CheckpointManager:
             metadata=None if metadata is None else packed_metadata(metadata),
         )
         info = self.storage.make(request, parts)
-        self._created("created", process_id, request, info, sum(len(part.data) for part in parts))
+        self._holds.created("created", process_id, request, info, sum(len(part.data) for part in parts))
         return info.checkpoint_id
 
     def load_checkpoint(self, checkpoint_id: str) -> tuple[CheckpointMetadata, Any]:
@@ -363,7 +357,7 @@ class CheckpointManager:
     def close(self) -> None:
         """Send what is waiting and end the connection. Processes still held are let go as interrupted, by their lease."""
         try:
-            for one in self._all():
+            for one in self._holds.all():
                 one.close()
             self._callbacks.join()
         finally:
@@ -377,94 +371,5 @@ class CheckpointManager:
     ) -> None:
         self.close()
 
-    # What the processes tell
-
-    def _hold(self, hold: Hold) -> Hold:
-        before = self._holds.get(hold.process_id)
-        if before is not None:
-            before.cut_off(
-                Fenced(f"process {hold.process_id} was taken again by this program", hint="go on with the newer handle")
-            )
-        self._holds[hold.process_id] = hold
-        self.active_processes[hold.process_id] = hold.state
-        return hold
-
-    def _held(self, process_id: str) -> Hold:
-        hold = self._holds.get(process_id)
-        if hold is None:
-            raise UnknownProcess(
-                f"process {process_id} is not held by this manager",
-                hint="register_process or recover_process takes it",
-                details={"what": "process", "process_id": process_id},
-            )
-        return hold
-
     def _terms(self, task_id: str) -> Terms:
         return Terms(task_id=task_id, on_unavailable=self._on_unavailable)
-
-    def _saved(self, hold: Hold, job: Job, info: SavedInfo) -> None:
-        event = "completed" if job.request.ends == "completed" else "created"
-        for one in {"created", event}:
-            self._created(one, hold.process_id, job.request, info, job.size_bytes, hold.state.task_id)
-
-    def _created(
-        self, event: str, process_id: str, request: params.Save, info: SavedInfo, size_bytes: int, task_id: str = ""
-    ) -> None:
-        if not self._callbacks.wants(event):
-            return
-        lives = None if info.expires_at is None else (info.expires_at - info.created_at) / 3.6e9
-        metadata = CheckpointMetadata(
-            checkpoint_id=info.checkpoint_id,
-            checkpoint_type=CheckpointType(request.type),
-            created_at=moment(info.created_at),
-            process_id=process_id,
-            task_id=request.task_id or task_id,
-            description=request.description,
-            tags=list(request.tags),
-            dependencies=list(request.depends),
-            size_bytes=size_bytes,
-            ttl_hours=lives,
-        )
-        self._callbacks.happened(info.checkpoint_id, event, metadata)
-
-    def _ended(self, hold: Hold, _state: str) -> None:
-        if self._holds.get(hold.process_id) is hold:
-            del self._holds[hold.process_id]
-            del self.active_processes[hold.process_id]
-
-    def _all(self) -> tuple[Hold | Member, ...]:
-        return (*self._holds.values(), *self._members)
-
-    def _reattach(self, call: Callable[[Call[Any]], Any]) -> None:
-        """On a new connection: say that the processes are still held, and hear which are not any more."""
-        for one in self._all():
-            try:
-                one.hear(call(calls.attach(one.token)).due)
-            except Fenced as error:
-                one.cut_off(error)
-
-    def forked(self) -> None:
-        """In a forked child: what is held is the parent's; the manager itself is the child's own from here on."""
-        for one in self._all():
-            one.forked()
-        self._holds.clear()
-        self.active_processes.clear()
-        self._callbacks.forked()
-
-
-def warn(words: str) -> None:
-    """Say something that nobody asked for, where the application's log is."""
-    import logging  # 5 ms that most workers never need
-
-    logging.getLogger("ckptclient").warning(words)
-
-
-_managers: WeakSet[CheckpointManager] = WeakSet()
-
-
-def _after_fork() -> None:
-    for manager in list(_managers):
-        manager.forked()
-
-
-os.register_at_fork(after_in_child=_after_fork)

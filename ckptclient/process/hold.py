@@ -243,6 +243,7 @@ class Hold:
     def forked(self) -> None:
         """In a forked child: the process is the parent's."""
         self.ended_as = "the parent's"
+        self._live.forked()
         self._outbox.forked()
 
     def attend(self) -> None:

@@ -87,6 +87,10 @@ class Live:
             self._speed = Speed(self._speed.per_second, then.completed_steps, self._monotonic())
         self.dirty = True
 
+    def forked(self) -> None:
+        """In a forked child: nobody there holds the lock, whoever held it at the fork."""
+        self.lock = threading.Lock()
+
     def advance(self, steps: int) -> None:
         """Count steps."""
         with self.lock:

@@ -88,6 +88,7 @@ class Member:
 
     def forked(self) -> None:
         """In a forked child: this member is the parent's."""
+        self._live.forked()
         self._outbox.forked()
 
     def __enter__(self) -> Self:

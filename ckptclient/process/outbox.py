@@ -1,4 +1,4 @@
-"""What a process has to say to the daemon, in order; owns the terms *outbox*, *batch* and *mark*.
+"""What a process has to say to the daemon, in order; owns the terms *outbox* and *mark*.
 
 One queue holds records and saves in the order in which they happened, because a checkpoint's position in the journal
 must lie exactly behind the records whose state it holds. One sender at a time empties it: the outbox's own thread, or
@@ -13,38 +13,28 @@ save means (`loop`, `saving`).
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Generic, Literal, TypeAlias, TypeVar
-
-import msgpack
 
 from ckptclient import calls, clock
 from ckptclient.calls import Call
 from ckptclient.errors import BadRequest, Busy, CkptdError, Fenced, TimedOut, Unreachable
-from ckptclient.payload import encode_value
 from ckptclient.results import Appended, SavedInfo, Tick
-from ckptclient.wire import limits, params
-from ckptclient.wire.fields import Params
 
+from .batch import BATCH_COUNT, Packer, Queue, Rows
 from .daemon import Daemon
 from .live import Live
 from .saving import Job, late
 
 T = TypeVar("T")
 
-Entry: TypeAlias = tuple[int, int, object, bytes | None, int]
-"""A record: kind, place (-1: known by its key), item (packed, or a plain value still to be), result, steps done by then."""
-
 OnUnavailable: TypeAlias = Literal["block", "raise", "spool"]
 
 BATCH_SECONDS = 0.05
-BATCH_COUNT = 1000
-BATCH_BYTES_MAX = limits.frame_bytes_max - (128 << 10)
-"""Items and results of one batch; what is left of the frame is for lengths and the progress."""
 REPORT_SECONDS = 0.05
 SIGN_OF_LIFE_SECONDS = 5.0
-"""At most, and a third of the lease. Also how soon an idle worker hears that a checkpoint is due or that it should stop, and reattaches after a restart."""
+"""At most, and a third of the lease. Also how soon an idle worker hears that a checkpoint is due or that it should stop,
+and reattaches after a restart."""
 RETRY_SECONDS = 0.5
 ENTRIES_MAX = 100_000
 RESULT_BYTES_MAX = 64 << 20
@@ -54,19 +44,6 @@ JOIN_SECONDS = 120.0
 
 _PASSING = (Unreachable, TimedOut, Busy)
 """What loses nothing: it is sent again, under the same number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rows(Params):
-    """`params.AppendRecords` with rows that are ready to cross: a thousand records as objects would cost milliseconds."""
-
-    token: bytes
-    records: list[list[object]]
-    progress: params.Progress
-
-    def pack(self) -> object:
-        """As `params.AppendRecords.pack`."""
-        return {"token": self.token, "records": self.records, "progress": self.progress.pack()}
 
 
 class Outbox:
@@ -86,7 +63,7 @@ class Outbox:
         monotonic: Callable[[], float] = clock.monotonic,
     ) -> None:
         """`told` hears each tick of the daemon, `saved` of each checkpoint, `alerted` that `check` would raise."""
-        self.entries: deque[Entry | Job] = deque()
+        self.entries: Queue = deque()
         self.mark = 1
         """Whoever made the queue this long calls `marked`."""
         self.failure: CkptdError | None = None
@@ -106,7 +83,7 @@ class Outbox:
         self._thread: threading.Thread | None = None
         self._urgent = False
         self._closed = False
-        self._packer = msgpack.Packer()
+        self._packer = Packer()
         self._jobs_count = 0
         self._result_bytes = 0
         self._oldest_at: float | None = None
@@ -147,7 +124,8 @@ class Outbox:
 
     def put(self, job: Job) -> None:
         """Queue a save behind everything that was recorded before it."""
-        self._jobs_count += 1
+        with self._wakeup:
+            self._jobs_count += 1
         self.entries.append(job)
         self._wake(urgent=True)
 
@@ -177,9 +155,12 @@ class Outbox:
     def tell(self) -> Tick:
         """Report progress at once and hear what the daemon asks for."""
         with self._sending:
-            self._send_all()
-            self.check()
-            return self._now(calls.advance(self._token, self._live.report()))
+            while True:
+                self._send_all()
+                self.check()
+                completed = self._live.state.completed_steps
+                if not self.entries:  # as in _next
+                    return self._now(calls.advance(self._token, self._live.report(completed)))
 
     def call(self, call: Call[T]) -> T:
         """Make another call of this process, behind everything that is queued."""
@@ -242,45 +223,24 @@ class Outbox:
             head = self.entries[0]
             if isinstance(head, Job):
                 self.entries.popleft()
-                self._jobs_count -= 1
+                with self._wakeup:
+                    self._jobs_count -= 1
                 return _Sending(partial(self._send_job, head), lambda info: self._landed(head, info))
             return _Sending(partial(self._daemon.call, self._batch()), lambda answer: self._told(answer.due))
-        self._oldest_at = None
+        self._oldest_at, self._result_bytes = None, 0
         if self._live.dirty or self._monotonic() >= self._heard_at + self._beat_seconds:
             report = calls.advance(self._token, self._live.report(completed))
             return _Sending(partial(self._daemon.call, report), self._told, optional=True)
         return None
 
     def _batch(self) -> Call[Appended]:
-        rows: list[list[object]] = []
-        size, completed = 0, 0
-        while self.entries and len(rows) < BATCH_COUNT:
-            entry = self.entries[0]
-            if isinstance(entry, Job):
-                break
-            kind, place, item, result, completed_then = entry
-            packed = item if type(item) is bytes else self._pack(item)
-            size += len(packed) + len(result or b"")
-            if rows and size > BATCH_BYTES_MAX:
-                break
-            self.entries.popleft()
-            rows.append([kind, place, packed, result])
-            completed = completed_then
-            if result is not None:
-                self._result_bytes -= len(result)
+        batch = self._packer.take(self.entries)
+        self._result_bytes -= batch.result_bytes
         self.mark = 1 if not self.entries else BATCH_COUNT
         self._oldest_at = self._monotonic()
-        request = Rows(self._token, rows, self._live.report(completed))
+        request = Rows(self._token, batch.rows, self._live.report(batch.completed))
         call: Call[Appended] = Call("journal.append", request, Appended.read, mutates=True)
         return call.bind(self._daemon.next_request())
-
-    def _pack(self, item: object) -> bytes:
-        """A plain value as `encode_value` writes it, in a tenth of the time; nothing where it is too long for a record."""
-        try:
-            packed: bytes = self._packer.pack(item)
-        except (OverflowError, UnicodeEncodeError):
-            packed = encode_value(item, root="item")
-        return packed if len(packed) <= limits.item_bytes_max else b""
 
     def _send_job(self, job: Job) -> SavedInfo | None:
         try:

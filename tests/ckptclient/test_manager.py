@@ -2,13 +2,20 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 import ckptclient
-from ckptclient import CheckpointManager, CheckpointMetadata, CheckpointStatus, CheckpointType, ProcessingState
+from ckptclient import (
+    CheckpointConfig,
+    CheckpointManager,
+    CheckpointMetadata,
+    CheckpointStatus,
+    CheckpointType,
+    ProcessingState,
+)
 from ckptclient.errors import BadRequest, Encoding, Fenced, Held, UnknownProcess
 from tests.daemon import RunningDaemon, shared_daemon  # noqa: F401
 
@@ -179,55 +186,6 @@ def test_callbacks_hear_of_every_checkpoint(manager: CheckpointManager, name: st
     assert told[1][1:] == ("created", CheckpointType.MODEL_STATE)
 
 
-def test_storage_saves_under_the_callers_id_and_again_replaces(manager: CheckpointManager, name: str) -> None:
-    at = datetime.now(UTC) - timedelta(minutes=5)  # noqa: TID251 - the past, whenever that is
-    metadata = CheckpointMetadata(f"{name}-mine", CheckpointType.QUEUE_STATE, at, name, "t", tags=["a"], ttl_hours=2)
-    assert f"{name}-mine" in manager.storage.save_checkpoint(metadata, {"n": 1})
-    assert metadata.size_bytes > 0
-    manager.storage.save_checkpoint(metadata, {"n": 2})
-    found, data = manager.storage.load_checkpoint(f"{name}-mine")
-    assert data == {"n": 2}
-    assert (found.process_id, found.tags, found.checkpoint_type) == (name, ["a"], CheckpointType.QUEUE_STATE)
-    assert abs(found.created_at - at) < timedelta(milliseconds=1)
-    assert len(manager.storage.list_checkpoints(process_id=name)) == 1
-
-
-def test_storage_lists_newest_first_by_all_filters(manager: CheckpointManager, name: str) -> None:
-    ids = [
-        manager.create_checkpoint(name, task, kind, 1)
-        for task, kind in (("a", "custom"), ("a", "model_state"), ("b", "custom"))
-    ]
-    listed = manager.storage.list_checkpoints
-
-    def found(**wanted: Any) -> list[str]:
-        return [one.checkpoint_id for one in listed(process_id=name, **wanted)]
-
-    assert found() == ids[::-1]
-    assert found(checkpoint_type=CheckpointType.CUSTOM) == [ids[2], ids[0]]
-    assert found(checkpoint_type="model_state", status="active") == [ids[1]]
-    assert found(status=CheckpointStatus.FAILED) == []
-
-
-def test_storage_deletes_and_says_whether(manager: CheckpointManager, name: str) -> None:
-    created = manager.create_checkpoint(name, "t", "custom", 1)
-    assert manager.storage.delete_checkpoint(created) is True
-    assert manager.storage.delete_checkpoint(created) is False
-    assert manager.delete_checkpoint("no such thing") is False
-    with pytest.raises(FileNotFoundError):
-        manager.storage.load_checkpoint(created)
-
-
-def test_storage_statistics_have_every_key(manager: CheckpointManager, name: str) -> None:
-    manager.create_checkpoint(name, "t", CheckpointType.SYSTEM_STATE, 1)
-    stats = manager.storage.get_storage_stats()
-    assert set(stats["status_counts"]) == {one.value for one in CheckpointStatus}
-    assert set(stats["type_counts"]) == {one.value for one in CheckpointType}
-    assert stats["type_counts"]["system_state"] >= 1
-    assert stats["total_size_bytes"] > 0
-    assert stats["total_size_mb"] == round(stats["total_size_bytes"] / 2**20, 2)
-    assert stats["storage_path"].endswith("store")
-
-
 def test_system_statistics(manager: CheckpointManager, name: str) -> None:
     state = manager.register_process(name, "task", 100)
     manager.update_process_progress(name, 25, "quarter")
@@ -292,3 +250,47 @@ def test_everything_is_exported() -> None:
         "setup_checkpoint_system", "register_type", "Process", "Member", "Result", "Saved", "Stopped",
     ):  # fmt: skip
         assert getattr(ckptclient, exported).__name__ == exported
+
+
+def test_a_limit_that_does_not_count_is_warned_of_once(
+    shared_daemon: RunningDaemon,  # noqa: F811
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = CheckpointConfig(max_storage_size_gb=0.001)
+    with CheckpointManager(config, socket_path=shared_daemon.socket) as manager:
+        for _ in range(2):
+            manager.start_background_tasks()
+    assert len([one for one in caplog.messages if "max_storage_size_gb" in one]) == 1
+
+
+def test_a_configurations_intervals_and_ttl_go_with_its_registrations(
+    shared_daemon: RunningDaemon,  # noqa: F811
+    name: str,
+) -> None:
+    config = CheckpointConfig(auto_checkpoint_interval=7, default_ttl_hours=2)
+    with CheckpointManager(config, socket_path=shared_daemon.socket) as manager:
+        policy = manager.process(name)._registered.policy
+        assert (policy.interval_seconds, policy.ttl_seconds) == (7.0, 7200.0)
+        manager.register_process(f"{name}-2", "t", 10)
+        assert manager.list_checkpoints(f"{name}-2")[0].ttl_hours == pytest.approx(2)
+
+
+def test_what_a_process_asks_for_goes_before_it(manager: CheckpointManager, name: str) -> None:
+    process = manager.process(name, checkpoint_interval="auto", checkpoint_progress=50, ttl_hours=1, abandon_after=9)
+    policy = process._registered.policy
+    assert (policy.auto, policy.progress_percent, policy.abandon_after_seconds) == (True, 50.0, 9.0)
+    process.save({"a": 1}).wait()
+    assert manager.list_checkpoints(name)[0].ttl_hours == pytest.approx(1)
+
+
+def test_a_pickled_state_needs_the_word_for_it(manager: CheckpointManager, name: str) -> None:
+    manager.process(name).save({"range": slice(3)}, serializer="pickle").wait()
+    with pytest.raises(Encoding, match="pickle"):
+        manager.process(name).restore()
+    assert manager.process(name).restore(allow_pickle=True) == {"range": slice(3)}
+
+
+@pytest.mark.parametrize("wrong", ["sometimes", None])
+def test_on_unavailable_is_one_of_three(wrong: Any) -> None:
+    with pytest.raises(BadRequest, match="on_unavailable"):
+        CheckpointManager(on_unavailable=wrong)

@@ -3,10 +3,9 @@
 import pytest
 
 from ckptclient.errors import Busy, CkptdError, Fenced, NoSpace, TimedOut, Unreachable
+from ckptclient.process.batch import BATCH_BYTES_MAX, BATCH_COUNT
 from ckptclient.process.live import Live
 from ckptclient.process.outbox import (
-    BATCH_BYTES_MAX,
-    BATCH_COUNT,
     BATCH_SECONDS,
     ENTRIES_MAX,
     REPORT_SECONDS,

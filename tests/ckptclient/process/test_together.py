@@ -104,7 +104,15 @@ def test_a_forked_child_gets_a_clear_error_or_a_connection_of_its_own(daemon: Ru
         process.advance()
 
         def child() -> Iterator[None]:
-            for act in (process.report, process.flush, lambda: process.save(1).wait(), lambda: process.track([1])):
+            process._live.lock.acquire()  # as if the parent's thread had been in it
+            process.forked()
+            for act in (
+                process.advance,
+                process.report,
+                process.flush,
+                lambda: process.save(1).wait(),
+                lambda: process.track([1]),
+            ):
                 with pytest.raises(BadRequest, match="forked"):
                     act()
             assert manager.create_checkpoint("other", "t", "custom", 1)
