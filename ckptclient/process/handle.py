@@ -3,6 +3,7 @@
 Not for: sending (`outbox`), turns (`loop`), or keeping many processes (`manager`).
 """
 
+import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from types import TracebackType
@@ -40,7 +41,7 @@ class Process(Resumable):
         """`again` registers the process anew, in a new incarnation."""
         super().__init__(daemon, registered, terms, told, again, monotonic)
         self.has_members = False
-        self._turns: Generator[Any, None, None] | None = None
+        self._turns: weakref.ref[Generator[Any, None, None]] | None = None
 
     # Items
 
@@ -78,8 +79,9 @@ class Process(Resumable):
         done = self._recorded(items, places, retry_failed)
         self._loop = loop = self._new_loop(flush == "item")
         self.alert = self.alert or self.should_stop
-        self._turns = loop.turns(sequence.by_place(items, done) if places else sequence.by_key(items, key, done))
-        return self._turns
+        turns = loop.turns(sequence.by_place(items, done) if places else sequence.by_key(items, key, done))
+        self._turns = weakref.ref(turns)  # weakly, so that the loop's `break` still ends it
+        return turns
 
     def _new_loop(self, each: bool) -> Loop[Any]:
         careful = self._registered.careful
@@ -159,8 +161,10 @@ class Process(Resumable):
         """What the body's own `break` does, for a loop that something still refers to: a traceback, or a name."""
         if self._loop is not None and self._turns is not None:
             self._loop.leave()
-            with suppress(ValueError):  # another thread is in it
-                self._turns.close()
+            turns = self._turns()
+            if turns is not None:
+                with suppress(ValueError):  # another thread is in it
+                    turns.close()
 
     def __enter__(self) -> Self:
         return self

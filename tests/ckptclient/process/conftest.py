@@ -12,6 +12,7 @@ def _no_thread_is_left() -> Iterator[None]:
     yield
     for process in made:
         process._outbox.close()
-        if process._turns is not None:
-            process._turns.close()
+        turns = process._turns() if process._turns is not None else None
+        if turns is not None:
+            turns.close()
     made.clear()

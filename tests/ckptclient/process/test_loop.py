@@ -1,7 +1,6 @@
 """Turns of `track`: when an item is done, what goes with it, and what waits for a turn."""
 
 import contextlib
-import os
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +14,6 @@ from ckptclient.process.loop import CAREFUL_TURNS
 from ckptclient.process.outbox import ENTRIES_MAX
 from ckptclient.process.stopping import terminated
 from tests.ckptclient.process.scripted import DUE, STOP, TICK, Heard, ScriptedDaemon, process_of, state_in
-from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -138,6 +136,16 @@ def test_an_item_counts_as_a_step_unless_the_body_counts_its_own(daemon: Scripte
     assert (process.state.completed_steps, process.state.total_steps) == (13, 4)
 
 
+def test_a_break_ends_the_loop_at_once_without_a_block(daemon: ScriptedDaemon) -> None:
+    process = process_of(daemon)
+    for item in process.track(range(3)):
+        if item == 1:
+            break
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    process.flush()
+    assert [item for _, _, item, _ in rows(daemon)] == [0]
+
+
 def test_flush_item_waits_for_each_record(daemon: ScriptedDaemon) -> None:
     process = process_of(daemon)
     for item in process.track(range(3), flush="item"):
@@ -256,47 +264,6 @@ def test_a_stop_with_nothing_left_completes(daemon: ScriptedDaemon) -> None:
         for _ in process.track(range(2), flush="item"):
             pass
     assert heard.ended == ["completed"]
-
-
-def test_sigterm_ends_the_loop_and_the_next_one_does_not_begin(daemon: ScriptedDaemon) -> None:
-    heard = Heard()
-    done = []
-    for _ in range(2):
-        with process_of(daemon, heard) as process:
-            for item in process.track(range(9)):
-                if item == 3:
-                    os.kill(os.getpid(), signal.SIGTERM)
-                    wait_until(lambda: terminated.asked)  # the kernel may give it to another thread first
-                done.append(item)
-            raise AssertionError("unreachable")
-        assert process.should_stop
-    assert done == [0, 1, 2, 3]
-    assert heard.ended == ["interrupted", "interrupted"]
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-
-
-def test_every_loop_that_is_open_hears_of_it(daemon: ScriptedDaemon) -> None:
-    outer, inner = process_of(daemon), process_of(daemon)
-    first, second = outer.track(range(9)), inner.track(range(9))
-    assert (next(first), next(second)) == (0, 0)
-    os.kill(os.getpid(), signal.SIGTERM)
-    wait_until(lambda: terminated.asked)
-    for turns in (first, second):
-        with pytest.raises(Stopped):
-            next(turns)
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-
-
-def test_the_programs_own_handler_is_left_alone(daemon: ScriptedDaemon) -> None:
-    came: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, _frame: came.append(number))
-    try:
-        for _ in process_of(daemon).track(range(1)):
-            os.kill(os.getpid(), signal.SIGTERM)
-            wait_until(lambda: came)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    assert came == [signal.SIGTERM]
 
 
 def test_an_exception_cannot_swallow_the_stop(daemon: ScriptedDaemon) -> None:
