@@ -7,6 +7,7 @@ carry what the program asks for, and the daemon answers. Not for: what a process
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
 
@@ -54,14 +55,11 @@ class CheckpointManager:
         socket_path: StoragePath | None = None,
         on_unavailable: OnUnavailable = "block",
         timeout: float = 60.0,
-        client: Client | None = None,
     ) -> None:
         """A path, or a configuration that has one, means the daemon that owns that store: it is started where none runs.
 
         Otherwise the node's daemon is used, else the user's own. `timeout` in seconds for each call.
         """
-        if on_unavailable not in ("block", "raise", "spool"):
-            raise BadRequest(f"on_unavailable is {on_unavailable!r}", hint="accepted: block, raise, spool")
         given = isinstance(storage_path, CheckpointConfig)
         self.config = (
             storage_path if isinstance(storage_path, CheckpointConfig) else CheckpointConfig.from_environment()
@@ -70,26 +68,38 @@ class CheckpointManager:
         self._asks = self.config if given else None
         self._warned = False
         self._on_unavailable = on_unavailable
-        self._client = client or Client(
-            socket_path,
-            storage_path=path,
-            settings=daemon_settings(self.config) if given else (),
-            on_unavailable="raise" if on_unavailable == "raise" else "block",
-            timeout=timeout,
-        )
+        settings = daemon_settings(self.config) if given else ()
+        self._connect = partial(Client, socket_path, storage_path=path, settings=settings, timeout=timeout)
+        self._clients: dict[str, Client] = {}
         self._callbacks = Callbacks()
         self._holds = Holds(self._callbacks)
-        self._client.on_reconnect(self._holds.reattach)
+        self._client = self._client_of(on_unavailable)
         self.active_processes = self._holds.states
         """The processes that this manager holds, with their live states."""
         self.storage = CheckpointStorage(self._client)
         self.auto_checkpoint_interval = self.config.auto_checkpoint_interval
         self.cleanup_interval = self.config.cleanup_interval
 
+    def _client_of(self, on_unavailable: OnUnavailable) -> Client:
+        """The connection for processes that wait for a daemon, or that for those which don't."""
+        if on_unavailable not in ("block", "raise", "spool"):
+            raise BadRequest(f"on_unavailable is {on_unavailable!r}", hint="accepted: block, raise, spool")
+        kind: Literal["block", "raise"] = "raise" if on_unavailable == "raise" else "block"
+        if kind not in self._clients:
+            client = self._connect(on_unavailable=kind)
+            client.on_reconnect(self._holds.reattach)
+            self._clients[kind] = client
+        return self._clients[kind]
+
     @property
     def client(self) -> Client:
         """The connection beneath, for calls that have no method here."""
         return self._client
+
+    @property
+    def clients(self) -> tuple[Client, ...]:
+        """All connections: one more where a process asked for another `on_unavailable` than the manager's."""
+        return tuple(self._clients.values())
 
     # The handle
 
@@ -140,7 +150,7 @@ class CheckpointManager:
             schema_version=schema_version,
             ttl_hours=ttl_hours,
         )
-        client = self._client
+        client = self._client_of(terms.on_unavailable)
         process = Process(
             client, client.call(asked(fresh)), terms, self._holds.told, again=lambda: client.call(asked(True))
         )
@@ -361,7 +371,8 @@ class CheckpointManager:
                 one.close()
             self._callbacks.join()
         finally:
-            self._client.close()
+            for client in self.clients:
+                client.close()
 
     def __enter__(self) -> Self:
         return self

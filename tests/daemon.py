@@ -78,7 +78,8 @@ class RunningDaemon:
     def close(self) -> None:
         """End everything that it gave out, and itself."""
         for one in self._given:
-            (one.client if isinstance(one, CheckpointManager) else one).close()
+            for client in one.clients if isinstance(one, CheckpointManager) else (one,):
+                client.close()
         if self._process is not None:
             self.stop()
 

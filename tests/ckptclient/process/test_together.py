@@ -155,6 +155,20 @@ def test_raise_says_so_at_once_and_where_it_looked(daemon: RunningDaemon) -> Non
     assert daemon.client().call(calls.show("p")).progress.completed == 1
 
 
+def test_a_process_may_ask_for_another_way_than_its_manager(daemon: RunningDaemon) -> None:  # noqa: F811
+    manager = daemon.manager()
+    impatient = manager.process("p", on_unavailable="raise")
+    spooling = manager.process("q", on_unavailable="spool")
+    daemon.kill()
+    with pytest.raises(Unreachable):
+        impatient.report()
+    spooling.advance(3)
+    daemon.start()
+    for process in (impatient, spooling):
+        process.report()
+    assert daemon.client().call(calls.show("q")).progress.completed == 3
+
+
 def test_block_waits_until_its_time_is_over(daemon: RunningDaemon) -> None:  # noqa: F811
     manager = daemon.manager(timeout=0.3)
     process = manager.process("p")
