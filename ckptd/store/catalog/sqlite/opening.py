@@ -63,17 +63,20 @@ def open_catalog(path: Path, lineage: bytes, chunk_key: bytes, now: int, vfs: st
 
 def _prepare(connection: apsw.Connection, path: Path, first_rows: dict[str, int | bytes]) -> None:
     connection.set_busy_timeout(LOCK_WAIT_MS)
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+    if tables:
+        # First of all: a file that isn't ours is left as it is.
+        _check_format(connection, path, "store" in tables)
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}").fetchall()
-    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name='store'").fetchall():
+    if not tables:
         with connection:
             connection.execute(SCHEMA)
             connection.executemany("INSERT INTO store VALUES(?,?)", list(first_rows.items()))
-    _check_format(connection, path)
 
 
-def _check_format(connection: apsw.Connection, path: Path) -> None:
-    found = connection.execute("SELECT v FROM store WHERE k='format'").fetchall()
+def _check_format(connection: apsw.Connection, path: Path, has_store: bool) -> None:
+    found = connection.execute("SELECT v FROM store WHERE k='format'").fetchall() if has_store else []
     if not found or found[0][0] != FORMAT:
         told = found[0][0] if found else "none"
         raise StartRefused(
