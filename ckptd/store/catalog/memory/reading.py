@@ -153,7 +153,7 @@ class MemoryReader:
         for back in self._committed().rewinds.get(process, ()):
             start = (back.after_position, back.after_seq)
             reach[start] = max(back.upto_position, reach.get(start, 0))
-        return sorted(Cut(after, upto) for (after, _), upto in reach.items())
+        return [Cut(after, upto) for (after, _), upto in sorted(reach.items())]
 
     def done_digests(self, process: ProcessKey, after: bytes, limit: int) -> Sequence[tuple[bytes, int]]:
         found = [(one.name[1], one.row.kind) for one in self._committed().standing(process)]

@@ -14,6 +14,9 @@ from ckptd.store.catalog.sqlite.rows import pack_keys, unpack_keys
 
 LIVE, ZERO, CONDEMNED = 0, 1, 2
 
+_DYING = "chunk WHERE state=? AND state>0"
+"""The second condition is that of the partial index, which SQLite takes only where it stands in the question too."""
+
 
 def add_pack(connection: apsw.Connection, name: str, at: int) -> PackKey:
     """See `Catalog.add_pack`."""
@@ -83,11 +86,11 @@ def sweep(connection: apsw.Connection, held: frozenset[bytes], now: int, limit: 
     transaction.
     """
     freed = _free_bodies(connection, now, limit)
-    dying = list(connection.execute("SELECT k,pack,stored FROM chunk WHERE state=? LIMIT ?", (CONDEMNED, limit)))
+    dying = list(connection.execute(f"SELECT k,pack,stored FROM {_DYING} LIMIT ?", (CONDEMNED, limit)))
     connection.executemany("DELETE FROM chunk WHERE k=?", [(key,) for key, _, _ in dying])
     connection.executemany("UPDATE pack SET live=live-? WHERE k=?", [(stored, pack) for _, pack, stored in dying])
     condemned: list[int] = []
-    for key, id_ in connection.execute("SELECT k,id FROM chunk WHERE state=?", (ZERO,)):
+    for key, id_ in connection.execute(f"SELECT k,id FROM {_DYING}", (ZERO,)):
         if id_ not in held:
             condemned.append(key)
             if len(condemned) == limit:

@@ -118,7 +118,8 @@ class SqliteReader:
     def find_checkpoint(self, uid: int | None, process_id: str, seq: int) -> CheckpointRow | None:
         # An operator may leave the user out: the newest of that name is meant.
         where = "p.process_id=?1 AND c.seq=?2 AND (?3 IS NULL OR p.uid=?3)"
-        return self._checkpoint(f"{_CHECKPOINT} WHERE {where} ORDER BY c.k DESC", process_id, seq, uid)
+        rows = self._all(f"{_CHECKPOINT} WHERE {where}", (process_id, seq, uid))
+        return checkpoint_row(max(rows)) if rows else None
 
     def find_alias(self, uid: int | None, alias: str) -> CheckpointRow | None:
         where = "k=(SELECT max(checkpoint) FROM alias WHERE id=?1 AND (?2 IS NULL OR uid=?2))"
@@ -199,7 +200,9 @@ class SqliteReader:
         return rows
 
     def cuts(self, process: ProcessKey) -> Sequence[Cut]:
-        rows = self._all("SELECT after_pos,upto_pos FROM journal_cut WHERE process=? ORDER BY 1,2", (process,))
+        rows = self._all(
+            "SELECT after_pos,upto_pos FROM journal_cut WHERE process=? ORDER BY after_pos,after_seq", (process,)
+        )
         return [Cut(*row) for row in rows]
 
     def done_digests(self, process: ProcessKey, after: bytes, limit: int) -> Sequence[tuple[bytes, int]]:

@@ -22,7 +22,7 @@ CREATE TABLE process(k INTEGER PRIMARY KEY, uid INT, process_id TEXT, now INT, i
   fingerprint BLOB, schema_version INT, policy BLOB, abandon_after INT, sequence BLOB, mode INT, head INT, next_seq INT,
   next_pos INT, deaths INT, checkpoints INT, registered_at INT, ended_at INT);
 CREATE UNIQUE INDEX process_now ON process(uid,process_id) WHERE now=1;
-CREATE INDEX process_all ON process(process_id,uid,k);
+CREATE INDEX process_all ON process(process_id,k,uid);
 CREATE INDEX process_state ON process(state,k) WHERE now=1;
 CREATE INDEX process_old ON process(checkpoints,k) WHERE now=0;
 CREATE TABLE member(process INT, epoch INT, member BLOB, answers BLOB, PRIMARY KEY(process,epoch,member)) WITHOUT ROWID;
