@@ -225,6 +225,7 @@ class Outbox:
                 self.entries.popleft()
                 with self._wakeup:
                     self._jobs_count -= 1
+                self.mark = 1 if not self.entries else BATCH_COUNT
                 return _Sending(partial(self._send_job, head), lambda info: self._landed(head, info))
             return _Sending(partial(self._daemon.call, self._batch()), lambda answer: self._told(answer.due))
         self._oldest_at, self._result_bytes = None, 0

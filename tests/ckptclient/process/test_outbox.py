@@ -167,6 +167,14 @@ def test_the_mark_is_reached_by_the_first_record_then_by_a_full_batch() -> None:
     assert bench.outbox.mark == 1
 
 
+def test_after_a_save_the_next_record_begins_a_batch() -> None:
+    bench = Bench()
+    bench.record(3)
+    bench.job()
+    bench.outbox.flush()
+    assert bench.outbox.mark == 1
+
+
 @pytest.mark.parametrize(
     ("records", "dirty", "passed", "due_in"),
     [
