@@ -67,6 +67,7 @@ class Maintenance:
     async def _clean(self) -> Map:
         context = self._context
         retention = context.config().retention
+        await self._space.look()  # what was admitted is an estimate until then
         before = self._space.used_bytes
         expired = await self._expire(round(retention.abandon_after_seconds * 1_000_000))
         purged = await self._empty_trash(context.clock.now() - round(retention.trash_seconds * 1_000_000))

@@ -214,3 +214,9 @@ async def test_deleting_on_a_full_disk_is_given_the_reserve(small_disk: Path) ->
     await _clean(node)
     await node.stop()
     assert not node.failures
+
+
+async def test_a_cleanup_that_frees_nothing_says_so(node: Node) -> None:
+    worker = node.worker()
+    await worker.save(None, bytes(1_000_000), process_id="p")  # a millionth of it is stored
+    assert (await _clean(node))["freed_bytes"] == 0
