@@ -22,8 +22,11 @@ SESSIONS_KEPT = 8
 
 FORGET_AFTER = 24 * 3600 * 1_000_000
 
-Answers = dict[bytes, tuple[int, dict[int, Answer]]]
-"""Session to (time of its last word, number to answer, rising)."""
+Answers = dict[bytes, tuple[int, dict[int, bytes]]]
+"""Session to (time of its last word, number to packed answer, rising).
+
+Packed, because each change of a process reads and writes all, and asks for one at most.
+"""
 
 
 def unpack(packed: bytes | None) -> Answers:
@@ -36,6 +39,16 @@ def pack(answers: Answers) -> bytes:
     return msgpack.packb(answers)
 
 
+def pack_answer(answer: Answer) -> bytes:
+    """One answer, as the table `request` has it too."""
+    return msgpack.packb(answer)
+
+
+def unpack_answer(packed: bytes) -> Answer:
+    """The reverse of `pack_answer`."""
+    return tuple(msgpack.unpackb(packed))
+
+
 def find(answers: Answers, request: RequestId) -> Answer | None:
     """The answer, None where it is new here; UnknownOutcome where the number is below all that are kept."""
     found = answers.get(request.session)
@@ -43,9 +56,11 @@ def find(answers: Answers, request: RequestId) -> Answer | None:
         return None
     kept = found[1]
     answer = kept.get(request.number)
-    if answer is None and len(kept) >= KEPT and request.number < next(iter(kept)):
+    if answer is not None:
+        return unpack_answer(answer)
+    if len(kept) >= KEPT and request.number < next(iter(kept)):
         raise forgotten(request)
-    return answer
+    return None
 
 
 def add(answers: Answers, request: RequestId, answer: Answer, at: int) -> None:
@@ -53,11 +68,11 @@ def add(answers: Answers, request: RequestId, answer: Answer, at: int) -> None:
     found = answers.get(request.session)
     if found is None:
         _make_room(answers, at)
-        answers[request.session] = (at, {request.number: answer})
+        answers[request.session] = (at, {request.number: pack_answer(answer)})
         return
     kept = found[1]
     newest = next(reversed(kept))
-    kept[request.number] = answer
+    kept[request.number] = pack_answer(answer)
     if request.number < newest:
         kept = dict(sorted(kept.items()))
     if len(kept) > KEPT:

@@ -2,13 +2,13 @@
 references, aliases.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import apsw
 
-from ckptd.core.change import CheckpointType, NewCheckpoint, Place
-from ckptd.core.ids import CheckpointKey, ProcessKey
+from ckptd.core.change import NewCheckpoint, Place
+from ckptd.core.ids import CheckpointKey
 from ckptd.store.catalog.sqlite.counting import Counters
 from ckptd.store.catalog.sqlite.processes import Process, Processes
 from ckptd.store.catalog.sqlite.reading import candidate_keys
@@ -26,6 +26,9 @@ FLOOR = "checkpoint_floor"
 SQLite would give the key of the newest row again once that is deleted, and whoever still means the old one, a reader's
 page or a request on its way, would meet another checkpoint.
 """
+
+MOVED = "c.process,c.type,c.logical,coalesce(length(c.small),0)"
+"""What must be known of a checkpoint that moves."""
 
 _NEXT = "SELECT 1+max((SELECT coalesce(max(k),0) FROM checkpoint),coalesce((SELECT v FROM store WHERE k=?),0))"
 
@@ -83,7 +86,7 @@ class Checkpoints:
 
     def trash(self, keys: Iterable[CheckpointKey], at: int) -> int:
         """Move to the trash; how many were there to move."""
-        return sum(self._transfer(key, Place.LIVE, Place.TRASH, at) for key in keys)
+        return sum(self._moved(key, Place.LIVE, Place.TRASH, at) for key in keys)
 
     def revive(self, keys: Iterable[CheckpointKey]) -> int:
         """Back from the trash, without an end: what was revived must not expire at the next look.
@@ -92,7 +95,7 @@ class Checkpoints:
         """
         moved = 0
         for key in keys:
-            if self._transfer(key, Place.TRASH, Place.LIVE, None):
+            if self._moved(key, Place.TRASH, Place.LIVE, None):
                 moved += 1
                 self._execute(
                     "UPDATE checkpoint SET expires_at=NULL,alias=(SELECT id FROM alias a WHERE a.id=checkpoint.alias "
@@ -109,23 +112,26 @@ class Checkpoints:
             moved += self._connection.changes()
         return moved
 
-    def _transfer(self, key: CheckpointKey, source: Place, target: Place, at: int | None) -> int:
-        row: Any = self._execute(
-            "SELECT process,type,logical,coalesce(length(small),0) FROM checkpoint WHERE k=? AND place=?", (key, source)
-        ).fetchone()
+    def _moved(self, key: CheckpointKey, source: Place, target: Place, at: int | None) -> int:
+        row = self._execute(f"SELECT {MOVED} FROM checkpoint c WHERE k=? AND place=?", (key, source)).fetchone()
         if row is None:
             return 0
-        process = self._processes.load(ProcessKey(row[0]))
+        self.transfer(key, row, source, target, at)
+        return 1
+
+    def transfer(self, key: CheckpointKey, row: Sequence[Any], source: Place, target: Place, at: int | None) -> None:
+        """Move a checkpoint that is in `source`; `row` has the columns MOVED."""
+        number, type_, logical, stored = row
+        process = self._processes.load(number)
         assert process is not None, "a process row outlives its checkpoints"
         self._processes.changed(process)
         self._execute("UPDATE checkpoint SET place=?,ended_at=? WHERE k=?", (target, at, key))
-        self._counters.appear(process, CheckpointType(row[1]), 1 if target is Place.LIVE else -1)
-        self._counters.place(process.uid, source, -1, -row[2], -row[3])
-        self._counters.place(process.uid, target, 1, row[2], row[3])
+        self._counters.appear(process, type_, 1 if target is Place.LIVE else -1)
+        self._counters.place(process.uid, source, -1, -logical, -stored)
+        self._counters.place(process.uid, target, 1, logical, stored)
         if target is Place.LIVE or process.head == key:
             newest = candidate_keys(self._connection, process.k, False, 1)
             process.head = newest[0] if newest else None
-        return 1
 
     def tried(self, key: CheckpointKey) -> None:
         """A worker died before it showed that the restore went well."""

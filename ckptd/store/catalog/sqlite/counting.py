@@ -8,7 +8,7 @@ from collections import defaultdict
 
 import apsw
 
-from ckptd.core.change import CheckpointType, Place
+from ckptd.core.change import Place
 from ckptd.core.process_table import State
 from ckptd.store.catalog.sqlite.processes import Process
 
@@ -32,7 +32,7 @@ class Counters:
         self._connection = connection
         self._added: defaultdict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0, 0])
 
-    def appear(self, process: Process, type_: CheckpointType, sign: int) -> None:
+    def appear(self, process: Process, type_: int, sign: int) -> None:
         """A checkpoint of the process came (1) out of the trash or into being, or went (-1)."""
         process.checkpoints += sign
         self._added[process.uid, STATUS, _STATUS_OF.get(process.state, 0)][0] += sign

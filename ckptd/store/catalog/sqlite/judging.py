@@ -4,7 +4,6 @@ All refusals come from here, before anything is written, so that a refused chang
 """
 
 import apsw
-import msgpack
 
 from ckptclient.errors import Conflict, Fenced, Held, NotFound
 from ckptd.core.change import Answer, Change, Claim, Guard
@@ -13,8 +12,7 @@ from ckptd.core.process_table import Act, State, after
 from ckptd.store.catalog.sqlite import answers as kept_answers
 from ckptd.store.catalog.sqlite.processes import Process, Processes
 
-_HIGHER = "SELECT 1 FROM request WHERE session=? AND seq>? LIMIT 1 OFFSET ?"
-"""Whether so many and one more mutations with higher numbers were answered."""
+_FROM = "SELECT seq,answer FROM request WHERE session=? AND seq>=? ORDER BY seq LIMIT ?"
 
 
 class Judging:
@@ -39,10 +37,12 @@ class Judging:
             answer = kept_answers.find(process.answers, request)
             if answer is not None:
                 return answer
-        row = self._execute("SELECT answer FROM request WHERE session=? AND seq=?", _key(request)).fetchone()
-        if row is not None:
-            return tuple(msgpack.unpackb(row[0]))
-        if self._execute(_HIGHER, (*_key(request), kept_answers.KEPT - 1)).fetchone():
+        found = list(self._execute(_FROM, (request.session, request.number, kept_answers.KEPT)))
+        if not found:
+            return None
+        if found[0][0] == request.number:
+            return kept_answers.unpack_answer(found[0][1])
+        if len(found) == kept_answers.KEPT:
             raise kept_answers.forgotten(request)
         return None
 
@@ -124,10 +124,6 @@ def _check_state(change: Change, process: Process | None) -> None:
         state = after(state, Act.SAVE)
     if change.act is not None:
         after(state, change.act)
-
-
-def _key(request: RequestId) -> tuple[bytes, int]:
-    return request.session, request.number
 
 
 def _place(guard: Guard) -> tuple[int, int | None, bytes | None]:

@@ -10,14 +10,14 @@ from ckptd.core.change import Place
 from ckptd.core.ids import CheckpointKey
 from ckptd.core.process_table import State
 from ckptd.store.catalog.interface import EXPIRE_FROM_START, Expired
-from ckptd.store.catalog.sqlite.checkpoints import FLOOR
+from ckptd.store.catalog.sqlite.checkpoints import FLOOR, MOVED
 from ckptd.store.catalog.sqlite.counting import PLACE
 from ckptd.store.catalog.sqlite.reading import candidate_keys
 from ckptd.store.catalog.sqlite.transaction import Transaction
 
 _DUE = (
-    "SELECT k,process,expires_at FROM checkpoint WHERE place=0 AND pinned=0 AND expires_at IS NOT NULL "
-    "AND (expires_at,k)<(?,?) ORDER BY expires_at DESC,k DESC LIMIT ?"
+    f"SELECT k,expires_at,EXISTS(SELECT 1 FROM dependency WHERE needs=c.k),{MOVED} FROM checkpoint c WHERE place=0 "
+    "AND pinned=0 AND expires_at IS NOT NULL AND (expires_at,k)<(?,?) ORDER BY expires_at DESC,k DESC LIMIT ?"
 )
 _NEEDED = "SELECT 1 FROM dependency d JOIN checkpoint c ON c.k=d.checkpoint WHERE d.needs=? AND c.place!=1 LIMIT 1"
 
@@ -29,13 +29,16 @@ def expire(connection: apsw.Connection, now: int, abandoned_after: int, cursor: 
     transaction = Transaction(connection)
     protected: dict[int, set[CheckpointKey]] = {}
     count = 0
-    for key, process, _ in rows:
+    for key, _, has_dependents, *row in rows:
+        process = row[0]
         if process not in protected:
             protected[process] = _protected(connection, process, now, abandoned_after)
-        if key not in protected[process] and not connection.execute(_NEEDED, (key,)).fetchone():
-            count += transaction.checkpoints.trash((key,), now)
+        if key in protected[process] or (has_dependents and connection.execute(_NEEDED, (key,)).fetchone()):
+            continue
+        transaction.checkpoints.transfer(key, row, Place.LIVE, Place.TRASH, now)
+        count += 1
     transaction.flush()
-    return Expired(count, (rows[-1][2], rows[-1][0]) if len(rows) == limit else None)
+    return Expired(count, (rows[-1][1], rows[-1][0]) if len(rows) == limit else None)
 
 
 def _protected(connection: apsw.Connection, process: int, now: int, abandoned_after: int) -> set[CheckpointKey]:

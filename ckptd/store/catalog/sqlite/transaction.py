@@ -187,7 +187,7 @@ class Transaction:
         ):
             kept_answers.add(process.answers, request, answer, change.at)
         else:
-            row_values = (request.session, request.number, msgpack.packb(answer), change.at)
+            row_values = (request.session, request.number, kept_answers.pack_answer(answer), change.at)
             self._execute("INSERT INTO request VALUES(?,?,?,?)", row_values)
             self._execute(
                 "DELETE FROM request WHERE session=?1 AND seq<=(SELECT seq FROM request WHERE session=?1 "
