@@ -202,7 +202,7 @@ class EventRow:
 class Change:
     """All that one mutation does. Absent fields do nothing.
 
-    At most one of `claim`, `checkpoint`, `journal`, `to_trash`, ... gives the answer, in the order of the fields.
+    The answer is the checkpoint's where there is one, else the claim's, else that of the first field that gives one.
     """
 
     at: int

@@ -27,5 +27,4 @@ def test_nothing_acknowledged_is_lost(disk: Path, request: pytest.FixtureRequest
 
 def test_a_daemon_that_acknowledges_before_it_commits_is_caught(disk: Path, request: pytest.FixtureRequest) -> None:
     run = Run(disk, "tests.crash.broken")
-    found = [fault for plan in plans(12, request.config.option.seed) for fault in run.round(plan)]
-    assert found
+    assert any(run.round(plan) for plan in plans(60, request.config.option.seed))  # most often in the first few
