@@ -6,8 +6,9 @@ All times are microseconds, as everywhere in the catalog; lengths of time are se
 
 import math
 import struct
-from dataclasses import dataclass
 from typing import Literal, Self
+
+from ckptd.core.values import value
 
 Reason = Literal["progress", "interval"]
 
@@ -29,7 +30,7 @@ _SPEED = struct.Struct(">Bqqdd")
 _SPEED_VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Speed:
     """An exponentially weighted mean of steps a second, over time and not over reports.
 
@@ -102,7 +103,7 @@ cost_share = 0.25
 """What the newest cost counts in the smoothed one."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cadence:
     """What a process is saved by; None (or 0) is never by that. With `auto` the interval is `auto_interval`'s.
 

@@ -6,11 +6,11 @@ fixed: the request id is looked up, the guard is checked, then everything is wri
 earlier was advisory.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from ckptd.core.ids import BodyKey, CheckpointKey, Epoch, Holder, ProcessKey, RequestId
 from ckptd.core.process_table import Act, Mode, State
+from ckptd.core.values import value
 
 Answer = tuple[int | str | bytes | None, ...]
 """What is kept under a request id, so that a repetition answers the same. The kind of change says what stands where."""
@@ -40,7 +40,7 @@ class Place(IntEnum):
     ARCHIVED = 2
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Guard:
     """Whose right is checked in the transaction: the epoch must be the row's, or the change is refused as fenced.
 
@@ -53,7 +53,7 @@ class Guard:
     expected_head: CheckpointKey | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProgressNow:
     """Where a process stands, whole: what the row gets. `speed` is `cadence`'s packed memory of recent speed.
 
@@ -71,7 +71,7 @@ class ProgressNow:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Claim:
     """Take a process: a new row, or a higher epoch on one that exists.
 
@@ -97,7 +97,7 @@ class Claim:
     """The earlier incarnation, whose row stops being the current one."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ManifestPart:
     """One part of a checkpoint as its manifest has it; `bodies` is empty where the bytes lie inline."""
 
@@ -108,7 +108,7 @@ class ManifestPart:
     bodies: tuple[BodyKey, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NewCheckpoint:
     """A checkpoint to make visible. Answer: (seq, created_at).
 
@@ -137,7 +137,7 @@ class NewCheckpoint:
     alias: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class JournalRecord:
     """One item's end. `ordinal` is its place in the sequence or None; `digest` the key's where it has none."""
 
@@ -148,7 +148,7 @@ class JournalRecord:
     result: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class JournalAppend:
     """Records from `position` on, in order. Answer: (position after the last, items done, items failed).
 
@@ -162,7 +162,7 @@ class JournalAppend:
     clears: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rewind:
     """A checkpoint's state was put back: what came after it in journal and checkpoints is set aside.
 
@@ -176,7 +176,7 @@ class Rewind:
     upto_position: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Suspicion:
     """An item was in hand, announced alone, when its worker died: one more attempt, with the evidence."""
 
@@ -187,7 +187,7 @@ class Suspicion:
     """Whether the count begins anew, because something was recorded since."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class EventRow:
     """Something that happened, for operators: a death, a fence, an expiry. `data` is plain and small."""
 
@@ -198,7 +198,7 @@ class EventRow:
     data: tuple[tuple[str, int | str | None], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Change:
     """All that one mutation does. Absent fields do nothing.
 
@@ -231,7 +231,7 @@ class Change:
     events: tuple[EventRow, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProcessRow:
     """A process as the catalog has it."""
 
@@ -258,7 +258,7 @@ class ProcessRow:
     ended_at: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CheckpointRow:
     """A checkpoint as the catalog has it, with what its process says of it."""
 

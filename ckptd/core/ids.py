@@ -3,10 +3,10 @@
 Not for: making ids (randomness and numbers come from the edge) or judging them (`lease`, the catalog's transaction).
 """
 
-from dataclasses import dataclass
 from typing import NewType, Self
 
 from ckptclient.errors import BadRequest
+from ckptd.core.values import value
 
 ProcessKey = NewType("ProcessKey", int)
 """One incarnation of a process: the catalog's row. A completed process that is used again gets another."""
@@ -23,7 +23,7 @@ LINEAGE_BYTES = 16
 MEMBER_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RequestId:
     """A mutation's name: the client's session, and that session's own rising number."""
 
@@ -31,7 +31,7 @@ class RequestId:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Token:
     """The right to write for a process: lineage of the store, incarnation (its key) and epoch; a member's has its name."""
 
@@ -58,7 +58,7 @@ class Token:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Holder:
     """An OS process, named so that it can't be confused with a later one of the same pid.
 

@@ -4,14 +4,13 @@ Two bounds hold at once: what the store (or a user) may hold, and what the file 
 which is kept so that deleting works on a full disk. Not for: making room.
 """
 
-from dataclasses import dataclass
-
 from ckptclient.errors import NoSpace, Quota
+from ckptd.core.values import value
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Space:
     """Bytes now. `limit` None bounds nothing; `user` None is the whole store; `reserve` is part of `free_on_disk`."""
 

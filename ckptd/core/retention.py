@@ -9,10 +9,10 @@ a verdict to people. Not for: deleting.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from ckptd.core.ids import CheckpointKey, Epoch, ProcessKey
 from ckptd.core.process_table import State
+from ckptd.core.values import value
 
 _MICROS = 1_000_000
 
@@ -20,7 +20,7 @@ Needs = Mapping[CheckpointKey, Sequence[CheckpointKey]]
 """Checkpoint to those that it depends on; over processes too."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Standing:
     """What counts for one live checkpoint. `protecting` is its process's answer to `protects`.
 
@@ -36,7 +36,7 @@ class Standing:
     expires_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Lifetimes:
     """The settings, in seconds; 0 keeps for ever. `completed` is for the last checkpoint of a completed process."""
 

@@ -291,7 +291,7 @@ def take_progress(entry: Entry, said: params.Progress | None, member: bytes | No
     entry.metadata = said.metadata if said.metadata is not None else entry.metadata
     entry.speed = entry.speed.update(entry.completed_now, now)
     entry.progress_at = now
-    entry.dirty = True
+    entry.dirty, entry.standing = True, None
     if (entry.completed_now, entry.step) != before:  # a sign of life alone shows nothing of the restore
         entry.went_well()
 

@@ -8,7 +8,7 @@ Not for: finding and reading checkpoints (`browsing`).
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ckptclient.errors import BadRequest, Conflict
 from ckptclient.wire import params
@@ -19,6 +19,7 @@ from ckptd.core.ids import CheckpointKey, Epoch, RequestId
 from ckptd.core.naming import checkpoint_id
 from ckptd.core.process_table import ENDS, Act, Mode, State
 from ckptd.core.retention import Lifetimes, expires_at
+from ckptd.core.values import value
 from ckptd.errors import StoreFailed
 from ckptd.service.browsing import Browsing
 from ckptd.service.caller import Caller
@@ -34,7 +35,7 @@ from ckptd.store.prepared import Prepared
 _TYPES = {kind.word: kind for kind in CheckpointType}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Asked:
     """A save that was admitted: who saves for which process, and what was fixed at that moment."""
 
@@ -48,7 +49,7 @@ class _Asked:
     position: int
     at: int
     expires_at: int | None
-    progress_part: bytes | None
+    progress_part: tuple[bytes, ManifestPart] | None
     mode: Mode | None
     depends: tuple[CheckpointKey, ...] = ()
 
@@ -161,11 +162,11 @@ class Saving:
         held = guard is not None and guard.epoch is not None
         if held:
             assert guard is not None
-            _refuse_our_name(part.name for part in p.parts)
+            _refuse_our_name([part.name for part in p.parts])
             take_progress(entry, p.progress, guard.member, now)
             entry.went_well()
         seq, entry.next_seq = entry.next_seq, entry.next_seq + 1
-        standing = progress_part(entry.progress()) if held else None
+        standing = _progress_part(entry) if held else None
         return _Asked(
             caller, p, entry.process_id, entry, guard, None, seq, entry.next_position, at, expires, standing, mode
         )
@@ -185,7 +186,9 @@ class Saving:
         return None
 
     def _is_inline(self, asked: _Asked) -> bool:
-        size = sum(len(part.data) for part in asked.p.parts) + len(asked.progress_part or b"")
+        size = sum([len(part.data) for part in asked.p.parts])
+        if asked.progress_part is not None:
+            size += len(asked.progress_part[0])
         return asked.p.upload is None and size <= self._context.config().store.inline_bytes_max
 
     async def _in_turn(self, asked: _Asked, turn: "_Turn") -> Map:
@@ -321,10 +324,19 @@ def _inline(asked: _Asked) -> tuple[Sequence[ManifestPart], bytes]:
     ]
     pieces = [part.data for part in asked.p.parts]
     if asked.progress_part is not None:
-        hashed = manifest.inline_hash(asked.progress_part)
-        parts.append(ManifestPart(PROGRESS_PART, PROGRESS_FORM, len(asked.progress_part), hashed))
-        pieces.append(asked.progress_part)
+        pieces.append(asked.progress_part[0])
+        parts.append(asked.progress_part[1])
     return parts, b"".join(pieces)
+
+
+def _progress_part(entry: Entry) -> tuple[bytes, ManifestPart]:
+    """The part that says where the process stood, and its bytes; packed anew only when something was said since."""
+    standing = entry.progress()
+    if entry.progress_part is None:
+        packed = progress_part(standing)
+        part = ManifestPart(PROGRESS_PART, PROGRESS_FORM, len(packed), manifest.inline_hash(packed))
+        entry.progress_part = packed, part
+    return entry.progress_part
 
 
 def _parts(asked: _Asked, upload: Upload | None) -> Sequence[Part]:
@@ -336,7 +348,7 @@ def _parts(asked: _Asked, upload: Upload | None) -> Sequence[Part]:
             for plan, begin in zip(upload.parts, upload.begins, strict=True)
         ]
     if asked.progress_part is not None:
-        parts.append(Part(PROGRESS_PART, PROGRESS_FORM, Memory(asked.progress_part)))
+        parts.append(Part(PROGRESS_PART, PROGRESS_FORM, Memory(asked.progress_part[0])))
     return parts
 
 
@@ -345,7 +357,7 @@ def _checkpoint(
 ) -> NewCheckpoint:
     p, entry = asked.p, asked.entry
     packed = manifest.pack(parts)
-    logical = sum(part.size_bytes for part in parts)
+    logical = sum([part.size_bytes for part in parts])
     return NewCheckpoint(
         seq=asked.seq,
         type=_TYPES[p.type],

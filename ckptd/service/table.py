@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ckptd.core.attempts import Announced
 from ckptd.core.cadence import Cadence, Speed
-from ckptd.core.change import ProcessRow, ProgressNow
+from ckptd.core.change import ManifestPart, ProcessRow, ProgressNow
 from ckptd.core.ids import CheckpointKey, Epoch, Holder, ProcessKey
 from ckptd.core.process_table import Mode, State
 
@@ -76,6 +76,10 @@ class Entry:
     save_cost_seconds: float | None = None
     stop_reason: str | None = None
     dirty: bool = False
+    standing: ProgressNow | None = None
+    """`progress` as it was last made; None once anything of it has changed."""
+    progress_part: tuple[bytes, ManifestPart] | None = None
+    """The part that checkpoints get of `standing`."""
     closing: bool = False
     """A claim is under way: nothing is admitted under this epoch any more."""
     in_flight: int = 0
@@ -84,12 +88,14 @@ class Entry:
     """Done when the newest save that had to wait has gone to the committer; later ones queue behind it."""
 
     def progress(self) -> ProgressNow:
-        """What the row gets with the next change."""
-        members = sum(self.members.values())
-        return ProgressNow(
-            self.total, self.completed + members, self.step, self.batch, self.metadata, self.done, self.failed,
-            self.speed.pack(), self.progress_at,
-        )  # fmt: skip
+        """What the row gets with the next change; made anew only when something was said since."""
+        if self.standing is None:
+            self.standing = ProgressNow(
+                self.total, self.completed_now, self.step, self.batch, self.metadata, self.done, self.failed,
+                self.speed.pack(), self.progress_at,
+            )  # fmt: skip
+            self.progress_part = None
+        return self.standing
 
     @property
     def completed_now(self) -> int:
@@ -116,6 +122,7 @@ class Entry:
         )
         self.metadata, self.done, self.failed = standing.metadata, standing.done, standing.failed
         self.members.clear()
+        self.standing = None
         self.speed = self.speed.resume(self.completed, self.progress_at)
         self.last_checkpoint_completed = self.completed
         self.redo = redo
@@ -126,7 +133,7 @@ class Entry:
             return  # the answer of a repetition: it was counted
         self.counted_position = position
         self.redo -= done + failed - self.done - self.failed
-        self.done, self.failed = done, failed
+        self.done, self.failed, self.standing = done, failed, None
         if self.redo < 0:
             self.redo = 0
             self.got_further = True

@@ -11,12 +11,12 @@ request id. Not for: deciding what a change does (the catalog's transaction), or
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Protocol, TypeVar
 
 from ckptclient.errors import CkptdError, Internal
 from ckptd.core.change import Change, ManifestPart
+from ckptd.core.values import value
 from ckptd.errors import StoreFailed
 from ckptd.store.catalog.interface import Catalog, Outcome
 
@@ -45,7 +45,7 @@ class Payload(Protocol):
         """Let go of the holds: the save has its references, or never will."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Job:
     """A change on its way. `change` is completed by `with_parts` once a payload's bodies are known."""
 
@@ -55,7 +55,7 @@ class Job:
     with_parts: Callable[[Change, Sequence[ManifestPart]], Change] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Task:
     run: Callable[[], None]
 
