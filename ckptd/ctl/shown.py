@@ -4,7 +4,7 @@ Sizes are decimal, times relative to now unless absolute ones are asked for. Wha
 descriptions) passes `clean` before it reaches a terminal. Not for: JSON, where every value keeps its precision.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,6 +13,8 @@ NOTHING = "–"  # noqa: RUF001 - a dash, as in a printed table
 
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB")
 _SPANS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
+_PER = ((1, "s"), (60, "min"), (3_600, "h"))
+_SPARKS = "▁▂▃▄▅▆▇█"
 _ELLIPSIS = "…"
 
 
@@ -92,6 +94,26 @@ def counted(number: int, one: str, many: str | None = None) -> str:
 def percent(value: float | None) -> str:
     """`83.9 %`; never rounded up to 100."""
     return NOTHING if value is None else f"{int(value * 10) / 10:.1f} %"
+
+
+def speed(per_second: float | None, of: str = "") -> str:
+    """`41/s`, `2.7/min`, `3.1/h`: per the shortest time in which something happens; `41 items/s` with a name."""
+    if not per_second or per_second < 0:
+        return NOTHING
+    amount, unit = next(
+        ((per_second * scale, unit) for scale, unit in _PER if per_second * scale >= 1), (per_second * 86_400, "d")
+    )
+    digits = f"{amount / 1e6:.1f} M" if amount >= 999_950 else f"{amount:,.0f}" if amount >= 99.95 else f"{amount:.3g}"
+    return f"{digits} {of}/{unit}" if of else f"{digits}/{unit}"
+
+
+def spark(values: Sequence[float | None]) -> str:
+    """`▁▂▅█`: one character a value, against the largest; a blank where a value is unknown."""
+    top = max((value for value in values if value is not None), default=0.0)
+    steps = len(_SPARKS) - 1
+    return "".join(
+        " " if value is None else _SPARKS[round(max(0.0, value) / top * steps) if top > 0 else 0] for value in values
+    )
 
 
 def bar(value: float | None, cells: int = 10) -> str:

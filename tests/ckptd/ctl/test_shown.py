@@ -56,6 +56,29 @@ def test_bars(value: float | None, text: str) -> None:
     assert shown.bar(value, 4) == text
 
 
+@pytest.mark.parametrize(
+    ("per_second", "text"),
+    [
+        (None, shown.NOTHING), (0, shown.NOTHING), (41, "41/s"), (2.345, "2.35/s"), (0.045, "2.7/min"), (0.01, "36/h"),
+        (0.0001, "8.64/d"), (13_000, "13,000/s"), (2_500_000, "2.5 M/s"),
+    ],
+)  # fmt: skip
+def test_speeds_are_per_the_shortest_time_in_which_something_happens(per_second: float | None, text: str) -> None:
+    assert shown.speed(per_second) == text
+
+
+def test_a_speed_may_name_what_it_counts() -> None:
+    assert shown.speed(41, "items") == "41 items/s"
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [([], ""), ([0, 0.0], "▁▁"), ([0, 50, 100], "▁▅█"), ([None, 3, None], " █ "), ([-5, 10], "▁█")],
+)
+def test_a_spark_is_relative_to_its_largest(values: list[float | None], text: str) -> None:
+    assert shown.spark(values) == text
+
+
 def test_ages_are_relative_and_times_are_absolute_when_asked() -> None:
     at = NOW - 41 * SECOND
     assert View(NOW).age(at) == "41 s"
