@@ -70,6 +70,9 @@ class Client(Session):
         self._turns: dict[threading.Lock, Callable[[], bool]] = {}
         # The leader waits for the socket and for this: somebody left bytes unsent, or closed the client.
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poller = select.poll()
+        self._poll_of: tuple[Link | None, bool] | None = None
+        """What the poller watches: the leader's, made again when the connection or what is unsent has changed."""
         self._close_wake = finalize(self, os.close, self._wake)
         _clients.add(self)
 
@@ -226,11 +229,14 @@ class Client(Session):
             self._pump(link)
 
     def _poll(self, link: Link | None, seconds: float) -> None:
-        poll = select.poll()
-        poll.register(self._wake, select.POLLIN)
-        if link is not None:
-            poll.register(link, select.POLLIN | (select.POLLOUT if link.unsent else 0))
-        for descriptor, _ in poll.poll(seconds * 1000):
+        watched = (link, link is not None and link.unsent)
+        if self._poll_of != watched:
+            self._poller = select.poll()
+            self._poller.register(self._wake, select.POLLIN)
+            if link is not None:
+                self._poller.register(link, select.POLLIN | (select.POLLOUT if link.unsent else 0))
+            self._poll_of = watched
+        for descriptor, _ in self._poller.poll(seconds * 1000):
             if descriptor == self._wake:
                 os.eventfd_read(self._wake)
 
