@@ -29,7 +29,8 @@ class Answer:
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     as_array: ClassVar[bool] = False
     """Crosses as an array of the fields in order; elements that a newer daemon adds behind them are ignored."""
-    _table: ClassVar[tuple[tuple[str, bool, Read], ...] | None] = None
+    _table: ClassVar[tuple[tuple[str, type | None, bool, Read], ...] | None] = None
+    """For each field: the type that is taken as it is, whether nil may stand for it, and what reads anything else."""
 
     def __init__(self, **values: object) -> None:
         names = [one.name for one in fields(self)]
@@ -54,14 +55,14 @@ class Answer:
         """Build the value; raises `ProtocolError` that names the field where `raw` is something else."""
         table = cls.__dict__.get("_table") or cls._compile()
         if cls.as_array and type(raw) is list:
-            raw = dict(zip((name for name, _, _ in table), raw, strict=False))
+            raw = dict(zip([row[0] for row in table], raw, strict=False))
         if type(raw) is not dict:
             raise ProtocolError(f"the daemon answered something else than a {cls.__name__}")
         values: dict[str, object] = {}
-        for name, nullable, read in table:
+        for name, plain, nullable, read in table:
             value = raw.get(name)
-            if value is None and nullable:
-                values[name] = None
+            if type(value) is plain or (value is None and nullable):
+                values[name] = value
                 continue
             try:
                 values[name] = read(value)
@@ -73,9 +74,9 @@ class Answer:
         return made
 
     @classmethod
-    def _compile(cls) -> tuple[tuple[str, bool, Read], ...]:
+    def _compile(cls) -> tuple[tuple[str, type | None, bool, Read], ...]:
         hints = get_type_hints(cls)
-        cls._table = tuple((one.name, *_reader(hints[one.name])) for one in fields(cls))
+        cls._table = tuple((one.name, _plain(hints[one.name]), *_reader(hints[one.name])) for one in fields(cls))
         return cls._table
 
 
@@ -114,6 +115,15 @@ def _reader(hint: object) -> tuple[bool, Read]:
         return False, lambda value: float(cast("float", value)) if type(value) is int else _expect(float, value)
     kind = dict if origin is not None else cast("type", hint)
     return False, lambda value: value if type(value) is kind else _expect(kind, value)
+
+
+_PLAIN = (bool, bytes, int, str)
+
+
+def _plain(hint: object) -> type | None:
+    """The type of a field, nil aside, whose values need no more than to be of it."""
+    kinds = [one for one in get_args(hint) or (hint,) if one is not NoneType]
+    return kinds[0] if len(kinds) == 1 and kinds[0] in _PLAIN else None
 
 
 def _anything(value: object) -> object:
@@ -458,6 +468,56 @@ class Cleaned(Answer):
     expired: int
     purged: int
     freed_bytes: int
+
+
+@answer
+class HealthComponent(Answer):
+    """One component's part in the health score; `points` is what it takes off, 0 while its value is within bounds."""
+
+    name: str
+    value: float
+    unit: str
+    threshold: float
+    severe: float
+    weight: int
+    points: int
+    sentence: str
+    processes: tuple[str, ...]
+
+
+@answer
+class TrendInfo(Answer):
+    """Where a figure is heading; nil where there is too little to go by, or nothing moves."""
+
+    name: str
+    now: float
+    change: float
+    span_seconds: float
+    per_day: float | None
+    seconds_until_zero: float | None
+
+
+@answer
+class RecommendationInfo(Answer):
+    """What would help: a command, the figure that says so, and what it would give."""
+
+    component: str | None
+    process: str | None
+    command: str
+    why: str
+    gain: str
+
+
+@answer
+class HealthReport(Answer):
+    """How the daemon and its store do: 100 minus the points of the components."""
+
+    at: int
+    score: int
+    level: str
+    components: tuple[HealthComponent, ...]
+    trends: tuple[TrendInfo, ...]
+    recommendations: tuple[RecommendationInfo, ...]
 
 
 @answer

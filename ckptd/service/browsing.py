@@ -254,10 +254,11 @@ def _shown(reader: CatalogReader, rows: Sequence[CheckpointRow]) -> list[Map]:
     """Rows with what belongs to them from other tables."""
     if not rows:
         return []
-    tags = reader.tags([row.key for row in rows])
+    keys = [row.key for row in rows]
+    tags, dependencies = reader.tags(keys), reader.dependencies(keys)
     shown = []
     for row in rows:
-        needs = [reader.checkpoint(key) for key in reader.dependencies(row.key)]
+        needs = [reader.checkpoint(key) for key in dependencies.get(row.key, ())]
         related = Related(tags.get(row.key, ()), [one.checkpoint_id for one in needs if one is not None])
         shown.append(views.checkpoint(row, related))
     return shown

@@ -188,8 +188,8 @@ class CatalogReader(Protocol):
     def tags(self, keys: Sequence[CheckpointKey]) -> Mapping[CheckpointKey, Sequence[str]]:
         """Tags of each."""
 
-    def dependencies(self, key: CheckpointKey) -> Sequence[CheckpointKey]:
-        """What it needs."""
+    def dependencies(self, keys: Sequence[CheckpointKey]) -> Mapping[CheckpointKey, Sequence[CheckpointKey]]:
+        """What each needs; those that need nothing are left out."""
 
     def candidates(self, process: ProcessKey, with_state: bool) -> Sequence[CheckpointKey]:
         """Restorable ones newest first, at most 64: live or archived, in no rewind's shadow."""

@@ -108,9 +108,10 @@ class MemoryReader:
         tagged = {key: sorted(set(checkpoints[key].new.tags)) for key in keys if key in checkpoints}
         return {key: tags for key, tags in tagged.items() if tags}
 
-    def dependencies(self, key: CheckpointKey) -> Sequence[CheckpointKey]:
-        one = self._committed().checkpoints.get(key)
-        return sorted(set(one.new.depends)) if one else []
+    def dependencies(self, keys: Sequence[CheckpointKey]) -> Mapping[CheckpointKey, Sequence[CheckpointKey]]:
+        checkpoints = self._committed().checkpoints
+        needs = {key: sorted(set(checkpoints[key].new.depends)) for key in keys if key in checkpoints}
+        return {key: some for key, some in needs.items() if some}
 
     def candidates(self, process: ProcessKey, with_state: bool) -> Sequence[CheckpointKey]:
         return self._committed().candidates(process, with_state)[:64]

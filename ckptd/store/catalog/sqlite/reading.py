@@ -153,10 +153,14 @@ class SqliteReader:
         )
         return {key: [tag for _, tag in some] for key, some in groupby(rows, key=lambda row: row[0])}
 
-    def dependencies(self, key: CheckpointKey) -> Sequence[CheckpointKey]:
-        return [
-            needs for (needs,) in self._all("SELECT needs FROM dependency WHERE checkpoint=? ORDER BY needs", (key,))
-        ]
+    def dependencies(self, keys: Sequence[CheckpointKey]) -> Mapping[CheckpointKey, Sequence[CheckpointKey]]:
+        marks = ",".join("?" * len(keys))
+        found: dict[CheckpointKey, list[CheckpointKey]] = {}
+        for key, needs in self._all(
+            f"SELECT checkpoint,needs FROM dependency WHERE checkpoint IN ({marks}) ORDER BY checkpoint,needs", keys
+        ):
+            found.setdefault(key, []).append(needs)
+        return found
 
     def candidates(self, process: ProcessKey, with_state: bool) -> Sequence[CheckpointKey]:
         return [key for (key,) in self._all(_CANDIDATES, (process, int(with_state), 64))]

@@ -390,7 +390,7 @@ class Conformance:
         assert (row.checkpoint_id, row.status, row.epoch) == ("mine", "active", 1)
         assert (reader.find_checkpoint(UID + 1, "job", 3), reader.find_alias(UID + 1, "mine")) == (None, None)
         assert reader.tags([CheckpointKey(1), CheckpointKey(2)]) == {1: ["a", "b"]}
-        assert (reader.dependencies(CheckpointKey(2)), reader.dependencies(CheckpointKey(1))) == ([1], [])
+        assert reader.dependencies([CheckpointKey(1), CheckpointKey(2)]) == {2: [1]}
         content = reader.content(CheckpointKey(1))
         assert (content.manifest, content.small) == (b"manifest 3", b"state")
         with pytest.raises(UnknownCheckpoint):

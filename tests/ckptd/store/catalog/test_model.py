@@ -322,7 +322,7 @@ def everything(reader: CatalogReader) -> dict[str, Any]:
         "numbers": [reader.find_checkpoint(uid, "a", seq) for uid in (UID, None) for seq in range(1, 9)],
         "aliases": [reader.find_alias(uid, name) for uid in (UID, None) for name in ("best", "last")],
         "tags": reader.tags(rows),
-        "dependencies": [reader.dependencies(key) for key in rows],
+        "dependencies": reader.dependencies(list(rows)),
         "contents": [(one.manifest, one.small, [list(some) for some in one.bodies]) for one in contents.values()],
         "chunks": [reader.body_chunks(body) for one in contents.values() for some in one.bodies for body in some],
         "shared": [reader.find_chunk(UID, bytes([n]) * 32) for n in range(1, 6)],

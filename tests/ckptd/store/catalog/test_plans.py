@@ -99,7 +99,7 @@ QUESTIONS: dict[str, Callable[[CatalogReader], object]] = {
     "newest with a tag": lambda r: r.checkpoints(Filter(tag="t", before=CheckpointKey(9))),
     "content": lambda r: r.content(CheckpointKey(2)),
     "tags": lambda r: r.tags([CheckpointKey(1)]),
-    "dependencies": lambda r: r.dependencies(CheckpointKey(2)),
+    "dependencies": lambda r: r.dependencies([CheckpointKey(2), CheckpointKey(1)]),
     "candidates": lambda r: r.candidates(JOB, True),
     "body_chunks": lambda r: r.body_chunks(BodyKey(1)),
     "find_chunk": lambda r: r.find_chunk(UID, bytes(32)),
