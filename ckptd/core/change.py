@@ -17,7 +17,9 @@ Answer = tuple[int | str | bytes | None, ...]
 
 
 class CheckpointType(IntEnum):
-    """Stored as its number; the wire and users have the lower-case name."""
+    """Stored as its number; the wire and users have the lower-case name, `word`."""
+
+    word: str
 
     PROCESSING_STATE = 0
     BATCH_PROGRESS = 1
@@ -26,10 +28,8 @@ class CheckpointType(IntEnum):
     SYSTEM_STATE = 4
     CUSTOM = 5
 
-    @property
-    def word(self) -> str:
-        """The name that users see."""
-        return self.name.lower()
+    def __init__(self, _number: int) -> None:
+        self.word = self._name_.lower()
 
 
 class Place(IntEnum):

@@ -33,6 +33,7 @@ class Backend:
         self._loop = loop
         self._local = threading.local()
         self._readers: list[CatalogReader] = []
+        self._peeker: CatalogReader | None = None
         self._pool = ThreadPoolExecutor(READERS, "reader", initializer=self._open_reader)
 
     def _open_reader(self) -> None:
@@ -42,6 +43,13 @@ class Backend:
     def read(self, question: Callable[[CatalogReader], T]) -> "asyncio.Future[T]":
         """Ask the catalog in a reader's thread."""
         return self._loop.run_in_executor(self._pool, lambda: question(self._local.reader))
+
+    def peek(self, question: Callable[[CatalogReader], T]) -> T:
+        """Ask at once, on the loop: for what touches a few rows by an index, where a thread's turn costs more."""
+        if self._peeker is None:
+            self._peeker = self._catalog.reader()
+            self._readers.append(self._peeker)
+        return question(self._peeker)
 
     def submit(
         self,
