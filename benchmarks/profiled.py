@@ -4,15 +4,19 @@ THREAD is `loop` or the name of a thread of the daemon's. The statistics are wri
 thread at a time, because from Python 3.12 on a process has one profiler.
 """
 
+import asyncio
 import cProfile
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import TypeVar
 
 from ckptd.cli import main as serve
 
 LOOP = "loop"
 COMMITTER = "committer"
+
+T = TypeVar("T")
 
 
 def main(words: Sequence[str]) -> int:
@@ -20,15 +24,25 @@ def main(words: Sequence[str]) -> int:
     thread, file, *options = words
     profile = cProfile.Profile()
     if thread == LOOP:
-        status = profile.runcall(serve, options)
+        _watch_loop(profile)
     else:
-        _watch(profile, thread)
-        status = serve(options)
+        _watch_thread(profile, thread)
+    status = serve(options)
     profile.dump_stats(file)
     return status
 
 
-def _watch(profile: cProfile.Profile, name: str) -> None:
+def _watch_loop(profile: cProfile.Profile) -> None:
+    """From when the loop runs: by then everything has been imported."""
+    run = asyncio.Runner.run
+
+    def profiled(runner: asyncio.Runner, coroutine: Coroutine[object, object, T]) -> T:
+        return profile.runcall(run, runner, coroutine)
+
+    asyncio.Runner.run = profiled  # type: ignore[method-assign,assignment]  # before there is any
+
+
+def _watch_thread(profile: cProfile.Profile, name: str) -> None:
     run = threading.Thread.run
 
     def profiled(thread: threading.Thread) -> None:
