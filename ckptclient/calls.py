@@ -292,6 +292,11 @@ def cleanup() -> Call[results.Cleaned]:
     return Call("store.cleanup", params.Mutate(request=UNNUMBERED), results.Cleaned.read, mutates=True)
 
 
+def health() -> Call[results.HealthReport]:
+    """How the daemon and its store do: the score, what it is made of, and what would raise it."""
+    return Call("health.report", params.Nothing(), results.HealthReport.read)
+
+
 def config_show() -> Call[results.Settings]:
     """The settings in force; an operator's call."""
     return Call("config.show", params.Nothing(), results.Settings.read)

@@ -7,19 +7,23 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ckptclient.version import __version__
 from ckptd.clock import Clock
 from ckptd.errors import StoreFailed
 from ckptd.loops.cleanup import clean
+from ckptd.loops.monitor import watch
 from ckptd.loops.tending import tend
 from ckptd.observe import log
 from ckptd.observe.metrics import Metrics
+from ckptd.observe.series import Series
 from ckptd.service.backend import Backend
 from ckptd.service.browsing import Browsing
 from ckptd.service.context import Context, Interruptions, cadence_of
 from ckptd.service.events import Events
+from ckptd.service.health import Monitor
 from ckptd.service.journal import Journal
 from ckptd.service.maintenance import Maintenance
 from ckptd.service.processes import Processes
@@ -117,6 +121,8 @@ def compose(
     processes = Processes(context, lambda: random_bytes(RANDOM_BYTES))
     browsing = Browsing(context, restoring, space)
     maintenance = Maintenance(context, chunks, holds, space, store.path, __version__, reload)
+    catalog_files = [store.path / name for name in ("catalog.db", "catalog.db-wal")]
+    monitor = Monitor(context, space, _series(store.path / "series"), catalog_files)
     services = Services(
         registration=Registration(context, restoring, lambda: random_bytes(RANDOM_BYTES)),
         processes=processes,
@@ -125,15 +131,26 @@ def compose(
         journal=Journal(context),
         events=context.events,
         maintenance=maintenance,
+        monitor=monitor,
     )
     _drop_orphans(catalog, chunks)
     committer.start()
     loops = (
-        lambda: tend(clock, processes, space),
+        lambda: tend(clock, processes, space, monitor.late),
         lambda: clean(clock, config, backend, maintenance),
+        lambda: watch(clock, monitor),
     )
-    closing = (ingest.close, backend.close, uploads.close, chunks.close)
+    closing = (ingest.close, backend.close, uploads.close, chunks.close, monitor.close)
     return Assembled(services, context, committer, metrics, catalog.lineage, space, loops, catalog, closing)
+
+
+def _series(path: Path) -> Series | None:
+    """The figures over time; a daemon does without where they can't be kept."""
+    try:
+        return Series(path)
+    except OSError as error:
+        LOG.warning("figures over time can't be kept", path=path, why=error.strerror)
+        return None
 
 
 def _drop_orphans(catalog: Catalog, chunks: Packs) -> None:

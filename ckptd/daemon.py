@@ -92,6 +92,7 @@ class Daemon:
         self._medium = medium
         self._listeners: list[Listener] = []
         self._told_to_stop = asyncio.Event()
+        self._health = ""
 
     async def live(self) -> None:
         """From opening the store to its end."""
@@ -141,6 +142,7 @@ class Daemon:
         )
         deaths.told = lambda holder, death: hub.begin(services.processes.died(holder, death))
         services.maintenance.connections = lambda: hub.slots.taken
+        services.monitor.told = self._heard_of_health
         return hub
 
     def _listen(self, hub: Hub, passed: Iterable[int]) -> None:
@@ -189,7 +191,11 @@ class Daemon:
 
     def _status(self) -> str:
         where = ", ".join(listener.name for listener in self._listeners)
-        return f"STATUS=serving {self._medium.path} at {where}"
+        return f"STATUS={self._health}serving {self._medium.path} at {where}"
+
+    def _heard_of_health(self, words: str) -> None:
+        self._health = f"{words}; "
+        sd.notify(self._status())
 
     # --- while it lives ---
 

@@ -34,6 +34,10 @@ class State(IntEnum):
         return self is not State.COMPLETED
 
 
+STALLED = "stalled"
+"""What a running process is called while its worker lives and does nothing; see `stalling`."""
+
+
 class Mode(IntEnum):
     """How a process resumes; fixed for an incarnation once it is known."""
 

@@ -26,6 +26,10 @@ class Dispatch:
         """The row of a request; None for a method that doesn't exist."""
         return self._routes.get(request.method)
 
+    def named(self, method: str) -> Route | None:
+        """The row of a name."""
+        return self._routes.get(method)
+
     def route(self, request: Request) -> Route:
         """The same; raises `BadRequest` for a method that doesn't exist."""
         route = self._routes.get(request.method)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from ckptclient.errors import Draining
+from ckptclient.errors import Damaged, Draining, Internal, ReadOnly
 from ckptd.observe import log
 from ckptd.observe.metrics import Metrics
 from ckptd.rpc.deaths import Deaths
@@ -21,6 +21,8 @@ from ckptd.rpc.limits import Bounds, Slots
 from ckptd.service.caller import Caller
 
 LOG = log.get(__name__)
+
+_FAILURES: Final = frozenset(kind.code for kind in (Internal, Damaged, ReadOnly))
 
 
 class Member(Protocol):
@@ -100,6 +102,12 @@ class Hub:
         self.reads.discard(future)
         if self._settled is not None and not self.mutations and not self._settled.done():
             self._settled.set_result(None)
+
+    def refused(self, method: str, code: str) -> None:
+        """Count what was refused, by its code; and a mutation that failed by no fault of who asked for it."""
+        self.metrics.count(f"errors_{code.lower()}_total")
+        if code in _FAILURES and (route := self.dispatch.named(method)) is not None and route.method.mutates:
+            self.metrics.count("writes_failed_total")
 
     def begin(self, work: Coroutine[Any, Any, object]) -> None:
         """Do what no peer waits for, a death's consequences: it ends before the daemon does."""

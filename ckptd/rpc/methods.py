@@ -72,6 +72,7 @@ _STATUS = (
     "version", "pid", "uptime_seconds", "store_path", "lineage", "read_only", "connections", "processes", "checkpoints",
     "limit_bytes", "used_bytes", "free_bytes", "commits", "last_cleanup",
 )  # fmt: skip
+_HEALTH = ("at", "score", "level", "components", "trends", "recommendations")
 _STATS = ("status_counts", "type_counts", "total_size_bytes", "storage_path")
 _WELCOME = ("version", "server", "lineage", "role", "uid", "limits", "pid")
 
@@ -116,6 +117,7 @@ SURFACE: Final[tuple[Method, ...]] = (
     Method("store.status", p.Nothing, _STATUS, _WORKER, False, lambda s: s.maintenance.status),
     Method("store.stats", p.Nothing, _STATS, _WORKER, False, lambda s: s.maintenance.stats),
     Method("store.cleanup", p.Mutate, ("expired", "purged", "freed_bytes"), _WORKER, True, lambda s: s.maintenance.cleanup),
+    Method("health.report", p.Nothing, _HEALTH, _WORKER, False, lambda s: s.monitor.report),
     Method("config.show", p.Nothing, ("settings",), _OPERATOR, False, lambda s: s.maintenance.show_config),
     Method("config.reload", p.Mutate, ("changed", "restart"), _OPERATOR, True, lambda s: s.maintenance.reload_config),
     Method("events.read", p.ReadEvents, ("events", "last"), _WORKER, False, lambda s: s.events.read),

@@ -252,7 +252,9 @@ class Session:
         self._send(method, Reply(message_id, None, result))
 
     def _refuse(self, message_id: int, method: str, error: BaseException) -> None:
-        self._send(method, Reply(message_id, error_to_wire(answerable(error, method)), None))
+        told = answerable(error, method)
+        self._hub.refused(method, told.code)
+        self._send(method, Reply(message_id, error_to_wire(told), None))
 
     def _send(self, method: str, reply: Reply) -> None:
         try:

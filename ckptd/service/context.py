@@ -1,15 +1,16 @@
 """What every service needs, and how a token becomes an entry."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import msgpack
 
 from ckptclient.errors import Busy, Fenced, UnknownProcess
 from ckptd.clock import Clock
 from ckptd.core.cadence import Cadence, Reason, auto_interval, due, mean_between_interruptions
-from ckptd.core.ids import Token
+from ckptd.core.ids import Epoch, ProcessKey, Token
 from ckptd.core.naming import split_user
+from ckptd.core.process_table import STALLED, State
 from ckptd.observe.metrics import Metrics
 from ckptd.service.backend import Backend
 from ckptd.service.caller import Caller
@@ -35,6 +36,8 @@ class Context:
     interruptions: "Interruptions"
     draining: str | None = None
     """Why nothing new begins, where that is so."""
+    stalled: Mapping[ProcessKey, Epoch] = field(default_factory=dict)
+    """Whose worker lives and does nothing, as of the monitor's last look."""
 
     def admitted(self, caller: Caller, raw: bytes) -> tuple[Entry, Token] | None:
         """The entry that a token writes to; None where it isn't in memory. Fenced where a newer epoch exists."""
@@ -76,6 +79,10 @@ class Context:
             entry.heard_at = self.clock.now()
             entry.lost_at = None
             entry.connections.add(caller.connection)
+
+    def word(self, key: ProcessKey, epoch: Epoch, state: State) -> str:
+        """The state as users see it: `stalled` is a running process's, and no state that is stored."""
+        return STALLED if state is State.RUNNING and self.stalled.get(key) == epoch else state.word
 
     def whose(self, caller: Caller, named: str) -> tuple[int, str]:
         """(uid, process id) of what a caller names; an operator may write `user/process`."""

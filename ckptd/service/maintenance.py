@@ -163,7 +163,8 @@ class Maintenance:
         states = {state.word: 0 for state in (State.RUNNING, State.INTERRUPTED)}
         for entry in context.table:
             if caller.sees_all or entry.uid == caller.uid:
-                states[entry.state.word] = states.get(entry.state.word, 0) + 1
+                word = context.word(entry.key, entry.epoch, entry.state)
+                states[word] = states.get(word, 0) + 1
         return {
             "version": self._version,
             "pid": os.getpid(),

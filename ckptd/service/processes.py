@@ -5,7 +5,7 @@ changes. Death is known from the kernel; a lost connection alone only begins the
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from ckptclient.errors import BadRequest, Conflict, UnknownProcess
@@ -14,7 +14,7 @@ from ckptd.core import attempts, lease
 from ckptd.core.attempts import Death
 from ckptd.core.change import Change, CheckpointRow, EventRow, Guard, ProcessRow, Suspicion
 from ckptd.core.ids import Holder, ProcessKey, RequestId, Token
-from ckptd.core.process_table import ENDS, Act, Mode, State, after
+from ckptd.core.process_table import ENDS, STALLED, Act, Mode, State, after
 from ckptd.service import views
 from ckptd.service.caller import Caller
 from ckptd.service.context import Context
@@ -113,13 +113,32 @@ class Processes:
     async def list_(self, caller: Caller, p: params.ListProcesses) -> Map:
         """A page of processes."""
         uid = None if caller.sees_all else caller.uid
-        states = [_state(word) for word in p.states]
-        found = await self._context.backend.read(
-            lambda reader: reader.processes(uid, states, p.task_id, p.after, p.limit)
-        )
+        found = await self._found(uid, p)
         rows = found[: views.fitting(len(row.progress.metadata) + len(row.description) for row in found)]
         more = len(rows) < len(found) or len(found) == p.limit
         return {"processes": await self._shown(rows), "next": rows[-1].key if more else None}
+
+    async def _found(self, uid: int | None, p: params.ListProcesses) -> Sequence[ProcessRow]:
+        """Rows in the states that are asked for; those that are stalled are running in the catalog, and few."""
+        words = [word for word in p.states if word != STALLED]
+        states = [_state(word) for word in words]
+        stalled = self._context.stalled.items() if STALLED in p.states else ()
+        of_page = [(key, epoch) for key, epoch in stalled if p.after is None or key < p.after]
+
+        def running(reader: CatalogReader) -> Iterator[ProcessRow]:
+            for key, epoch in of_page:
+                row = reader.process_by_key(key)
+                if row is None or row.epoch != epoch or row.state is not State.RUNNING:
+                    continue
+                if uid in (None, row.uid) and p.task_id in (None, row.task_id):
+                    yield row
+
+        def ask(reader: CatalogReader) -> Sequence[ProcessRow]:
+            rows = reader.processes(uid, states, p.task_id, p.after, p.limit) if words or not p.states else ()
+            found = {row.key: row for row in (*rows, *running(reader))}
+            return [found[key] for key in sorted(found, reverse=True)][: p.limit]
+
+        return await self._context.backend.read(ask)
 
     async def _row(self, caller: Caller, named: str) -> ProcessRow:
         uid, process_id = self._context.whose(caller, named)
@@ -148,7 +167,13 @@ class Processes:
             alive = self._context.workers.alive(row.holder) if row.holder is not None else None
             shown.append(
                 views.process(
-                    row, standing, now, checkpoints=counts.get(row.key, 0), last=last.get(row.key), alive=alive
+                    row,
+                    self._context.word(row.key, row.epoch, row.state),
+                    standing,
+                    now,
+                    checkpoints=counts.get(row.key, 0),
+                    last=last.get(row.key),
+                    alive=alive,
                 )
             )
         return shown
@@ -264,7 +289,9 @@ class Processes:
 
 def _state(word: str) -> State:
     if word.upper() not in State.__members__:
-        raise BadRequest(f"{word!r} is no state of a process", hint=f"accepted: {', '.join(one.word for one in State)}")
+        raise BadRequest(
+            f"{word!r} is no state of a process", hint=f"accepted: {', '.join([*(one.word for one in State), STALLED])}"
+        )
     return State[word.upper()]
 
 

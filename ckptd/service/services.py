@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ckptd.service.browsing import Browsing
 from ckptd.service.events import Events
+from ckptd.service.health import Monitor
 from ckptd.service.journal import Journal
 from ckptd.service.maintenance import Maintenance
 from ckptd.service.processes import Processes
@@ -22,3 +23,4 @@ class Services:
     journal: Journal
     events: Events
     maintenance: Maintenance
+    monitor: Monitor

@@ -78,6 +78,19 @@ class Space:
         return self._config().store.limit.of(self._file_system_bytes)
 
     @property
+    def capacity_bytes(self) -> int:
+        """What the store could hold if nothing else were there: its limit, or its file system."""
+        limit = self.limit_bytes
+        return self._file_system_bytes if limit is None else min(limit, self._file_system_bytes)
+
+    @property
+    def left_bytes(self) -> int:
+        """What can still be saved."""
+        limit = self.limit_bytes
+        left = self.free_bytes if limit is None else min(limit - self.used_bytes, self.free_bytes)
+        return max(0, left)
+
+    @property
     def reserve_bytes(self) -> int:
         """What is kept for deletes."""
         whole = self._file_system_bytes

@@ -119,9 +119,16 @@ def part(one: ManifestPart, data: bytes | None) -> list[object]:
 
 
 def process(
-    row: ProcessRow, now: ProgressNow, at: int, *, checkpoints: int, last: CheckpointRow | None, alive: bool | None
+    row: ProcessRow,
+    word: str,
+    now: ProgressNow,
+    at: int,
+    *,
+    checkpoints: int,
+    last: CheckpointRow | None,
+    alive: bool | None,
 ) -> Map:
-    """PROCESS of the protocol; `now` may be newer than the row."""
+    """PROCESS of the protocol; `word` is its state's, and `now` may be newer than the row."""
     holder: Mapping[str, object] | None = None
     if row.holder is not None:
         holder = {"pid": row.holder.pid, "alive": alive, "since": row.registered_at}
@@ -131,7 +138,7 @@ def process(
         "uid": row.uid,
         "task_id": row.task_id,
         "description": row.description,
-        "state": row.state.word,
+        "state": word,
         "mode": row.mode.name.lower(),
         "epoch": row.epoch,
         "progress": progress(now, at),

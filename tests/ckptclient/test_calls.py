@@ -62,6 +62,7 @@ TABLE: list[tuple[Call[object], str, bool, dict[str, object]]] = [
     (calls.status(), "store.status", False, {}),
     (calls.stats(), "store.stats", False, {}),
     (calls.cleanup(), "store.cleanup", True, {}),
+    (calls.health(), "health.report", False, {}),
     (calls.config_show(), "config.show", False, {}),
     (calls.config_reload(), "config.reload", True, {}),
     (calls.events(7, wait_seconds=5.0), "events.read", False, {"since": 7, "wait_seconds": 5.0}),

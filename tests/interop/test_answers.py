@@ -97,6 +97,7 @@ def wire(socket: Path) -> Iterator[Wire]:
     wire.ask("checkpoint.delete", checkpoint_id=saved)
     wire.ask("store.status")
     wire.ask("store.stats")
+    wire.ask("health.report")
     wire.ask("store.cleanup")
     wire.ask("events.read")
     for method in ("config.show", "config.reload"):
