@@ -71,12 +71,14 @@ Block = Table[Any] | Facts | Lines | Raw
 class Answer:
     """`document` is what `--json` prints (its `schema` is added there), `blocks` are for people.
 
-    `notes` are said on stderr to people: what the answer leaves out, and where to find it.
+    `notes` are said on stderr to people: what the answer leaves out, and where to find it. An `exit_code` other than 0
+    is part of the answer too: the verb worked, and what it found is not as it should be.
     """
 
     document: Mapping[str, object]
     blocks: Sequence[Block] = ()
     notes: Sequence[str] = field(default=())
+    exit_code: int = 0
 
 
 def done(line: str, **document: object) -> Answer:

@@ -151,7 +151,7 @@ def process(info: results.ProcessInfo, now: int) -> Document:
 
 def at_risk(info: results.ProcessInfo, now: int) -> float | None:
     """Seconds of work that a crash would cost: the age of the newest checkpoint; None where nobody works."""
-    if info.state != "running":
+    if info.state not in ("running", "stalled"):
         return None
     last = info.last_checkpoint
     saved_at = info.registered_at if last is None else max(last.created_at, info.registered_at)

@@ -11,11 +11,26 @@ from ckptd.ctl.answer import Answer, Column, Facts, Mark, Table, done
 from ckptd.ctl.session import Session, paged
 from ckptd.ctl.shown import View
 
-STATES = ("registered", "running", "paused", "interrupted", "completed", "failed")
+STATES = ("registered", "running", "paused", "interrupted", "completed", "failed", "stalled")
 
-_SIGNS = {"running": "✓", "interrupted": "✗", "failed": "✗", "paused": "!", "completed": "·", "registered": "·"}
-_MARKS = {"running": "good", "interrupted": "bad", "failed": "bad", "paused": "warn", "completed": "dim"}
-_URGENCY = {"running": 0, "interrupted": 1, "failed": 1, "paused": 2, "registered": 3, "completed": 4}
+_SIGNS = {
+    "running": "✓",
+    "stalled": "!",
+    "interrupted": "✗",
+    "failed": "✗",
+    "paused": "!",
+    "completed": "·",
+    "registered": "·",
+}
+_MARKS = {
+    "running": "good",
+    "stalled": "warn",
+    "interrupted": "bad",
+    "failed": "bad",
+    "paused": "warn",
+    "completed": "dim",
+}
+_URGENCY = {"stalled": 0, "running": 0, "interrupted": 1, "failed": 1, "paused": 2, "registered": 3, "completed": 4}
 
 
 def _mark(info: results.ProcessInfo) -> Mark:

@@ -220,6 +220,8 @@ def _answer(
     answers = ask()
     if isinstance(answers, Answer):
         printer.print(answers)
+        if answers.exit_code:
+            sys.exit(answers.exit_code)
         return
     printer = printer.steadily()
     for answer in answers:

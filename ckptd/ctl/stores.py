@@ -10,6 +10,9 @@ from ckptd.ctl.session import Session
 from ckptd.ctl.shown import View
 
 _STATES_NOW = ("running", "interrupted", "paused", "failed")
+_WORDS_NOW = (*_STATES_NOW, "stalled")
+"""A stalled process is a running one, as far as the daemon is asked for it."""
+
 ROWS_MAX = 12
 """Of processes on the screen; those behind them have less to lose."""
 
@@ -25,14 +28,14 @@ def status(session: Session) -> Answer:
     ordered = processes.most_urgent_first(found, view.now)
     at_risk = [(risk, info) for info in ordered if (risk := documents.at_risk(info, view.now)) is not None]
     worst = max(at_risk, key=lambda one: one[0], default=None)
-    counts = {state: sum(info.state == state for info in found) for state in _STATES_NOW}
+    counts = {state: sum(info.state == state for info in found) for state in _WORDS_NOW}
     document: documents.Document = {
         "daemon": documents.daemon(store),
         "store": documents.store(store),
         "process_counts": counts,
         "at_risk_worst": None if worst is None else {"process_id": worst[1].process_id, "user": worst[1].user, "seconds": worst[0]},
         "warnings": _warnings(store),
-        "running": [documents.process(info, view.now) for info in ordered if info.state == "running"],
+        "running": [documents.process(info, view.now) for info in ordered if info.state in ("running", "stalled")],
     }  # fmt: skip
     blocks: list[Block] = [Facts(_facts(store, counts, worst, view))]
     if ordered:

@@ -96,6 +96,22 @@ SAVED: Map = {
     "checkpoint_id": "backup_custom_1", "seq": 1, "created_at": NOW, "expires_at": NOW + 24 * HOUR, "level": "disk", "due": None,
 }  # fmt: skip
 
+HEALTH: Map = {
+    "at": NOW, "score": 92, "level": "healthy",
+    "components": [
+        {"name": "rpo", "value": 400.0, "unit": "seconds", "threshold": 300.0, "severe": 900.0, "weight": 20, "points": 8,
+         "sentence": "etl-nightly saved 400 s ago, and 300 s is its target", "processes": ["anna/etl-nightly"]},
+        {"name": "space", "value": 0.39, "unit": "share", "threshold": 0.1, "severe": 0.02, "weight": 20, "points": 0,
+         "sentence": "39 % of the store is free", "processes": []},
+    ],
+    "trends": [
+        {"name": "left_bytes", "now": 3.9e9, "change": -1e8, "span_seconds": 86_340.0, "per_day": -1.2e8, "seconds_until_zero": None},
+    ],
+    "recommendations": [
+        {"component": "rpo", "process": "anna/etl-nightly", "command": "ckptctl show etl-nightly", "why": "no save for 400 s", "gain": "8 points"},
+    ],
+}  # fmt: skip
+
 REPLIES: Mapping[str, object] = {
     "ping": {"now": NOW},
     "process.list": {"processes": [INTERRUPTED, process()], "next": None},
@@ -113,6 +129,7 @@ REPLIES: Mapping[str, object] = {
     "part.write": {},
     "store.status": STATUS,
     "store.cleanup": {"expired": 4, "purged": 9, "freed_bytes": 18_000_000},
+    "health.report": HEALTH,
     "config.show": {
         "settings": [["store.path", "/srv/ckptd", "/etc/ckptd/ckptd.toml line 4"], ["log.level", "info", "default"]]
     },

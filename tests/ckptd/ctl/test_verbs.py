@@ -17,6 +17,7 @@ NO_PROCESS = UnknownProcess("no process", details={"what": "process"})
 CASES: list[tuple[str, list[str], list[str]]] = [
     # words, methods asked, texts that stand in the answer
     ("status", ["store.status", "process.list"], ["✓ ckptd 0.1.0, pid 4321, up 1 d 2 h", "6.1 GB used of 10.0 GB", "1 running, 1 interrupted", "6 m 40 s (etl-nightly)", "✓ etl-nightly"]),
+    ("health", ["health.report"], ["✓ 92 of 100, healthy", "-8", "anna/etl-nightly", "ckptctl show etl-nightly"]),
     ("ps", ["process.list"], ["✓ etl-nightly", "████████░░  83.9 %", "1 h", "6 m 40 s", "pid 8812", "✗ crawl-eu", "fetch\\x1b[31m"]),
     ("show etl-nightly", ["process.show"], ["✓ running", "839 of 1,000", "836 done, 3 failed", "pid 8812"]),
     ("show etl-nightly@7", ["checkpoint.get"], ["etl-nightly_processing_state_7", "1.4 MB, 90.0 kB of it", "notes.txt", "file"]),
