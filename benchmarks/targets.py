@@ -28,11 +28,8 @@ class Target:
         """Whether the bound is kept, and where it isn't, how far the figure is from it."""
         if self.reached(median):
             return "yes"
-        if self.at_least is not None and median < self.at_least:
-            return f"**no**: {median / self.at_least:.0%} of it"
-        if self.at_most:
-            return f"**no**: {median / self.at_most:.2g} times it"
-        return "**no**"
+        missed = self.at_least if self.at_least is not None and median < self.at_least else self.at_most
+        return f"**no**: at {median / missed:.1%} of it" if missed else "**no**"
 
 
 TARGETS = (

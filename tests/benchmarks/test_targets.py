@@ -15,13 +15,13 @@ def bound(at_least: float | None = None, at_most: float | None = None, over: str
     [
         (bound(at_least=0.7), 0.7, "yes"),
         (bound(at_least=0.7), 2.0, "yes"),
-        (bound(at_least=0.8), 0.2, "**no**: 25% of it"),
+        (bound(at_least=0.8), 0.2, "**no**: at 25.0% of it"),
         (bound(at_most=2.0), 2.0, "yes"),
         (bound(at_most=2.0), 0.0, "yes"),
-        (bound(at_most=2.0), 5.0, "**no**: 2.5 times it"),
+        (bound(at_most=2.0), 5.0, "**no**: at 250.0% of it"),
         (bound(at_most=0.0), 0.0, "yes"),
         (bound(at_most=0.0), 3.0, "**no**"),
-        (bound(at_least=1.0, at_most=2.0), 3.0, "**no**: 1.5 times it"),
+        (bound(at_least=1.0, at_most=2.0), 3.0, "**no**: at 150.0% of it"),
     ],
 )
 def test_outcomes(target: Target, median: float, outcome: str) -> None:
