@@ -1,14 +1,11 @@
 """`CheckpointOptimizer` and `CheckpointMonitor`: how the store is, as programs of the original ask for it.
 
-Every figure is measured when it is asked for; what isn't known is None, and never a guess. Not for: deciding what is
-kept or removed, which is the daemon's.
+Every figure is measured, by the daemon or when it is asked for; what isn't known is None, and never a guess. Not for: deciding what is
+kept or removed or how healthy that is, which is the daemon's.
 """
 
 import os
 import shutil
-import threading
-from collections import deque
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -16,17 +13,12 @@ from ckptclient import calls, clock
 from ckptclient.config import CheckpointConfig, moment
 from ckptclient.errors import CkptdError
 from ckptclient.manager import CheckpointManager
-from ckptclient.results import StoreStatus
+from ckptclient.results import HealthReport, StoreStatus
 
 MEGABYTE = 1 << 20
 SAMPLE_COUNT = 500
 """So many of the newest checkpoints stand for all where each would have to be looked at."""
-SAMPLE_SECONDS = 60.0
-SAMPLES_MAX = 1440
 CPU_SECONDS = 0.1
-
-HEALTHY, WARNING = 90, 70
-"""The scores from which on a store counts as healthy, and from which on its state is a warning; below it is critical."""
 
 
 class CheckpointOptimizer:
@@ -80,7 +72,7 @@ class CheckpointOptimizer:
                 },
                 "checkpoint_metrics": {"checkpoints": status.checkpoints, "commits": dict(status.commits), **stats},
             },
-            "recommendations": [advice for _, _, advice in _faults(status)],
+            "recommendations": _advice(self._client.call(calls.health())),
         }
 
     def close(self) -> None:
@@ -89,65 +81,33 @@ class CheckpointOptimizer:
             self._own.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """How much the store held at a moment (microseconds UTC)."""
-
-    at: int
-    used_bytes: int
-    checkpoints: int
-
-
 class CheckpointMonitor:
-    """Watches a store from a program: samples on a thread, and a report that says what its score is made of."""
+    """The health of the daemon and its store, as the daemon measures it once a minute, whoever asks."""
 
     def __init__(self, manager: CheckpointManager, config: CheckpointConfig | None = None) -> None:
         self.manager = manager
         self.config = config or manager.config
-        self._samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def start_monitoring(self) -> None:
-        """Sample once a minute; harmless when repeated."""
-        if self._thread is None:
-            self._stopping.clear()
-            self._thread = threading.Thread(target=self._run, name="ckptclient-monitor", daemon=True)
-            self._thread.start()
+        """Nothing to do: the daemon looks at itself, and over restarts. Here for programs of the original."""
 
     def stop_monitoring(self) -> None:
-        """Stop sampling; harmless when repeated."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
-        self._thread = None
+        """Nothing to do, as `start_monitoring`."""
 
     def get_health_report(self) -> dict[str, Any]:
-        """Status, score from 0 to 100, what lowers it, figures, and what changed since the oldest sample.
+        """Status, score from 0 to 100, what lowers it, figures, trends over at most a day, and what would help.
 
-        "healthy" from 90 on, "warning" from 70 on, else "critical"; "no_data" where no daemon answers.
+        "healthy" from 90 on, "warning" from 70 on, else "critical"; "no_data" where no daemon answers. `metrics` has
+        the processes and the storage of `get_system_stats`, and under `store` and `health` the figures behind the
+        score by name. A trend is None while there is too little to go by.
         """
         try:
-            status = self.manager.client.call(calls.status())
-            metrics = {**self.manager.get_system_stats(), "store": _figures(status)}
+            health, status = self.manager.client.call(calls.health()), self.manager.client.call(calls.status())
+            metrics = {**self.manager.get_system_stats(), "store": _figures(status), "health": _components(health)}
         except CkptdError as error:
-            return _report("no_data", None, [], {}, _trends(()), []) | {"message": str(error)}
-        self._take(status)
-        faults = _faults(status)
-        score = max(0, 100 - sum(cost for cost, _, _ in faults))
-        word = "healthy" if score >= HEALTHY else "warning" if score >= WARNING else "critical"
-        issues, advice = [issue for _, issue, _ in faults], [one for _, _, one in faults]
-        return _report(word, score, issues, metrics, _trends(tuple(self._samples)), advice)
-
-    def _take(self, status: StoreStatus) -> None:
-        self._samples.append(Sample(clock.now(), status.used_bytes, status.checkpoints))
-
-    def _run(self) -> None:
-        while not self._stopping.wait(SAMPLE_SECONDS):
-            try:
-                self._take(self.manager.client.call(calls.status()))
-            except CkptdError:
-                continue  # a report says so; the next sample may find the daemon again
+            return _report("no_data", None, [], {}, _trends(None), []) | {"message": str(error)}
+        issues = [one.sentence for one in sorted(health.components, key=lambda one: -one.points) if one.points]
+        return _report(health.level, health.score, issues, metrics, _trends(health), _advice(health))
 
 
 def setup_checkpoint_system(config: CheckpointConfig | None = None) -> tuple[CheckpointManager, CheckpointMonitor]:
@@ -178,15 +138,29 @@ def _report(
     }
 
 
-def _trends(samples: tuple[Sample, ...]) -> dict[str, Any]:
-    if len(samples) < 2:
-        return {"storage_change_mb": None, "checkpoint_change": None, "since": None}
-    first, last = samples[0], samples[-1]
+def _trends(health: HealthReport | None) -> dict[str, Any]:
+    found = {one.name: one for one in health.trends} if health is not None else {}
+    used, left, checkpoints = found.get("used_bytes"), found.get("left_bytes"), found.get("checkpoints")
+    begun = None if health is None or used is None else health.at - round(used.span_seconds * 1e6)
+    growth = None if used is None else used.per_day
     return {
-        "storage_change_mb": (last.used_bytes - first.used_bytes) / MEGABYTE,
-        "checkpoint_change": last.checkpoints - first.checkpoints,
-        "since": moment(first.at).isoformat(),
+        "storage_change_mb": used.change / MEGABYTE if used is not None else None,
+        "checkpoint_change": round(checkpoints.change) if checkpoints is not None else None,
+        "since": moment(begun).isoformat() if begun is not None else None,
+        "storage_growth_mb_per_day": growth / MEGABYTE if growth is not None else None,
+        "seconds_until_full": left.seconds_until_zero if left is not None else None,
     }
+
+
+def _components(health: HealthReport) -> dict[str, Any]:
+    return {
+        one.name: {"value": one.value, "unit": one.unit, "threshold": one.threshold, "points": one.points}
+        for one in health.components
+    }
+
+
+def _advice(health: HealthReport) -> list[str]:
+    return [f"{one.command}: {one.why}; it would give {one.gain}" for one in health.recommendations]
 
 
 def _figures(status: StoreStatus) -> dict[str, Any]:
@@ -198,22 +172,6 @@ def _figures(status: StoreStatus) -> dict[str, Any]:
         "processes": dict(status.processes),
         "uptime_seconds": status.uptime_seconds,
     }
-
-
-def _faults(status: StoreStatus) -> list[tuple[int, str, str]]:
-    """What lowers the score: by how much, what it is, and what to do."""
-    faults = []
-    share = _share(status)
-    if status.read_only is not None:
-        faults.append((60, f"the store can't be written: {status.read_only}", "mend what it names; reads go on"))
-    if share is not None and share >= 0.8:
-        cost = 30 if share >= 0.95 else 15
-        faults.append(
-            (cost, f"the store is {share:.0%} full", "shorten TTLs, delete checkpoints, or raise store.limit")
-        )
-    if status.free_bytes < status.used_bytes // 10:
-        faults.append((15, "the file system is nearly full", "make room on it: commits need some"))
-    return faults
 
 
 def _share(status: StoreStatus) -> float | None:

@@ -6,13 +6,22 @@ import pytest
 
 from ckptclient import CheckpointConfig, CheckpointManager, CheckpointMonitor, CheckpointOptimizer, calls
 from ckptclient.monitor import setup_checkpoint_system
-from ckptclient.results import StoreStatus
+from ckptclient.results import HealthReport
 from tests.daemon import RunningDaemon, shared_daemon  # noqa: F401
 
-STATUS = {
-    "version": "0", "pid": 1, "uptime_seconds": 1.0, "store_path": "/", "lineage": b"", "read_only": None,
-    "connections": 1, "processes": {}, "checkpoints": 3, "limit_bytes": 1000, "used_bytes": 100, "free_bytes": 10_000,
-    "commits": {}, "last_cleanup": None,
+SPACE = {
+    "name": "space", "value": 0.1, "unit": "share", "threshold": 0.2, "severe": 0.03, "weight": 40, "points": 24,
+    "sentence": "10 % of the room is left", "processes": [],
+}  # fmt: skip
+FINE = SPACE | {"name": "loop_lag", "points": 0, "sentence": "the event loop was on time"}
+TREND = {
+    "name": "used_bytes", "now": 5e6, "change": 3 * 2**20, "span_seconds": 3600.0, "per_day": 72 * 2**20, "seconds_until_zero": None,
+}  # fmt: skip
+ADVICE = {"component": "space", "process": None, "command": "ckptctl cleanup", "why": "10 % is left", "gain": "4 GB"}
+HEALTH = {
+    "at": 1_750_000_000_000_000, "score": 76, "level": "warning", "components": [FINE, SPACE],
+    "trends": [TREND, TREND | {"name": "left_bytes", "seconds_until_zero": 7200.0}, TREND | {"name": "checkpoints", "change": 17.0}],
+    "recommendations": [ADVICE],
 }  # fmt: skip
 
 
@@ -22,42 +31,32 @@ def manager(shared_daemon: RunningDaemon) -> Iterator[CheckpointManager]:  # noq
         yield one
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, manager: CheckpointManager, **changes: object) -> CheckpointMonitor:
-    """A monitor whose daemon says this of its store."""
+def test_a_report_is_what_the_daemon_measured(monkeypatch: pytest.MonkeyPatch, manager: CheckpointManager) -> None:
     call = manager.client.call
-    status = StoreStatus.read(STATUS | changes)
-    monkeypatch.setattr(manager.client, "call", lambda one: status if one.method == "store.status" else call(one))
-    return CheckpointMonitor(manager)
-
-
-@pytest.mark.parametrize(
-    ("changes", "word", "score"),
-    [
-        ({}, "healthy", 100),
-        ({"limit_bytes": None, "used_bytes": 10**9, "free_bytes": 10**12}, "healthy", 100),
-        ({"used_bytes": 850}, "warning", 85),
-        ({"used_bytes": 960}, "warning", 70),
-        ({"used_bytes": 960, "free_bytes": 1}, "critical", 55),
-        ({"read_only": "the disk is full"}, "critical", 40),
-    ],
-)
-def test_the_score_says_what_it_is_made_of(
-    monkeypatch: pytest.MonkeyPatch, manager: CheckpointManager, changes: dict[str, object], word: str, score: int
-) -> None:
-    report = answering(monkeypatch, manager, **changes).get_health_report()
-    assert (report["status"], report["health_score"]) == (word, score)
-    assert len(report["issues"]) == len(report["recommendations"])
-    assert bool(report["issues"]) is (score < 100)
+    health = HealthReport.read(HEALTH)
+    monkeypatch.setattr(manager.client, "call", lambda one: health if one.method == "health.report" else call(one))
+    report = CheckpointMonitor(manager).get_health_report()
+    assert (report["status"], report["health_score"]) == ("warning", 76)
+    assert report["issues"] == ["10 % of the room is left"]
+    assert report["recommendations"] == ["ckptctl cleanup: 10 % is left; it would give 4 GB"]
+    assert report["metrics"]["health"]["space"] == {"value": 0.1, "unit": "share", "threshold": 0.2, "points": 24}
+    assert report["trends"] == {
+        "storage_change_mb": 3.0,
+        "checkpoint_change": 17,
+        "since": "2025-06-15T14:06:40+00:00",
+        "storage_growth_mb_per_day": 72.0,
+        "seconds_until_full": 7200.0,
+    }
 
 
 def test_a_report_is_complete_from_the_first_call_on(manager: CheckpointManager) -> None:
-    monitor = CheckpointMonitor(manager)
-    first = monitor.get_health_report()
+    first = CheckpointMonitor(manager).get_health_report()
     assert set(first) == {"status", "health_score", "issues", "metrics", "trends", "recommendations"}
-    assert first["trends"]["storage_change_mb"] is None
+    assert first["status"] in ("healthy", "warning", "critical")
+    assert first["health_score"] == 100 - sum(one["points"] for one in first["metrics"]["health"].values())
+    assert "storage_change_mb" in first["trends"]
     assert first["metrics"]["storage"]["total_size_bytes"] >= 0
-    second = monitor.get_health_report()
-    assert second["trends"]["storage_change_mb"] is not None
+    assert first["metrics"]["health"]["space"]["value"] > 0
 
 
 def test_without_a_daemon_there_is_no_data(shared_daemon: RunningDaemon) -> None:  # noqa: F811
