@@ -177,8 +177,9 @@ class Hold:
         cost_seconds: float = 0.0,
         ends: str | None = None,
         error: str = "",
+        driven: bool = False,
     ) -> Job:
-        """Queue a checkpoint of parts that are ready, behind everything recorded so far.
+        """Queue a checkpoint of parts that are ready, behind everything recorded so far; `driven` as in `Outbox.put`.
 
         The last one of a completed process is kept as long as the node says (168 h), whatever the process asked for.
         """
@@ -201,7 +202,7 @@ class Hold:
         )
         job = Job(request, parts)
         self._saves.append(job)
-        self._outbox.put(job)
+        self._outbox.put(job, driven=driven)
         return job
 
     def join(self, job: Job) -> SavedInfo:

@@ -122,12 +122,13 @@ class Outbox:
         if self._result_bytes > RESULT_BYTES_MAX:
             self.mark = 0
 
-    def put(self, job: Job) -> None:
-        """Queue a save behind everything that was recorded before it."""
+    def put(self, job: Job, *, driven: bool = False) -> None:
+        """Queue a save behind everything that was recorded before it; `driven`: the caller will `drive` it at once."""
         with self._wakeup:
             self._jobs_count += 1
         self.entries.append(job)
-        self._wake(urgent=True)
+        if not driven:  # else the sender would take it from under the caller, by way of another thread
+            self._wake(urgent=True)
 
     def changed(self) -> None:
         """The live state is to be reported; called when it became so, not at every step."""
@@ -147,6 +148,8 @@ class Outbox:
                     pass
             finally:
                 self._sending.release()
+        if job.done.is_set():
+            return
         self._wake(urgent=True)
         seconds = JOIN_SECONDS if timeout is None else timeout
         if not job.done.wait(seconds):

@@ -172,6 +172,7 @@ class Resumable(Hold):
             depends=dependencies,
             metadata=metadata,
             cost_seconds=cost_seconds,
+            driven=wait,
         )
         self._mode = "stateful"
         saved = Saved(job, self._outbox.drive)
