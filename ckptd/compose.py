@@ -13,6 +13,7 @@ from typing import Any
 from ckptclient.version import __version__
 from ckptd.clock import Clock
 from ckptd.errors import StoreFailed
+from ckptd.loops.checking import check
 from ckptd.loops.cleanup import clean
 from ckptd.loops.monitor import watch
 from ckptd.loops.tending import tend
@@ -139,6 +140,7 @@ def compose(
         lambda: tend(clock, processes, space, monitor.late),
         lambda: clean(clock, config, backend, maintenance),
         lambda: watch(clock, monitor),
+        lambda: check(backend, catalog.quick_check, fatal),
     )
     closing = (ingest.close, backend.close, uploads.close, chunks.close, monitor.close)
     return Assembled(services, context, committer, metrics, catalog.lineage, space, loops, catalog, closing)

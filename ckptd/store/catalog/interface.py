@@ -301,7 +301,7 @@ class Catalog(Protocol):
         """Called between batches: a moment for what a backend must tidy; `idle` says that nothing waits."""
 
     def quick_check(self) -> Sequence[str]:
-        """What is wrong with the catalog's file; empty when nothing."""
+        """What is wrong with the catalog's file; empty when nothing. By any thread; nobody who saves waits for it."""
 
     def close(self) -> None:
         """End cleanly."""

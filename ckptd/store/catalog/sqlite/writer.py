@@ -150,11 +150,15 @@ class SqliteCatalog:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def quick_check(self) -> Sequence[str]:
-        """What is wrong with the file; empty when nothing."""
+        """What is wrong with the file; empty when nothing. Reads by a connection of its own, so any thread may ask."""
+        connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
-            rows = list(self._connection.execute("PRAGMA quick_check(10)"))
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            rows = list(connection.execute("PRAGMA quick_check(10)"))
         except (apsw.CorruptError, apsw.NotADBError, apsw.IOError) as error:
             return [str(error)]
+        finally:
+            connection.close()
         return [line for (line,) in rows if line != "ok"]
 
     def close(self) -> None:
