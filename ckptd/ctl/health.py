@@ -23,7 +23,7 @@ NAGIOS_UNKNOWN: Final = 3
 _SIGNS: Final[Mapping[str, str]] = {"healthy": "✓", "warning": "!", "critical": "✗"}
 
 _FORMS: Final[Mapping[str, Callable[[float], str]]] = {
-    "seconds": lambda value: f"{1000 * value:.0f} ms" if 0 < value < 0.1 else shown.span(value),
+    "seconds": lambda value: f"{1000 * value:.0f} ms" if value < 1 else shown.span(value),
     "share": lambda value: f"{100 * value:.0f} %",
     "times": lambda value: f"{value:.1f} times",
     "count": lambda value: f"{value:,.0f}",
@@ -131,11 +131,16 @@ _TRENDS: Sequence[Column[results.TrendInfo]] = (
 )
 
 
+def _plain(value: float) -> str:
+    """Digits and a point: performance data have no exponents."""
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
 def _plugin_line(report: results.HealthReport) -> str:
     """`CKPTD OK - health 92: ... | score=92;90:;70:;0;100`; the thresholds are ranges in which all is well."""
     _, word = NAGIOS.get(report.level, (2, "CRITICAL"))
     why = ", ".join(f"{one.name} -{one.points}" for one in _faults(report))
-    figures = " ".join(f"{one.name}={one.value:g}" for one in report.components)
+    figures = " ".join(f"{one.name}={_plain(one.value)}" for one in report.components)
     return f"CKPTD {word} - health {report.score}{': ' + why if why else ''} | score={report.score};90:;70:;0;100 {figures}".rstrip()
 
 

@@ -322,7 +322,7 @@ def _trend(name: str, one: Trend) -> Map:
         "change": one.change,
         "span_seconds": one.span_seconds,
         "per_day": one.slope * health.DAY if one.slope is not None else None,
-        "seconds_until_zero": one.seconds_until(0.0),
+        "seconds_until_zero": one.seconds_until(0.0) if name == "left_bytes" else None,
     }
 
 

@@ -305,3 +305,13 @@ def test_the_lock_is_not_handed_to_children(tmp_path: Path) -> None:
             if int(fd) > 2:
                 line = next(line for line in (flags / fd).read_text().splitlines() if line.startswith("flags:"))
                 assert int(line.split()[1], 8) & os.O_CLOEXEC, os.readlink(f"/proc/{daemon.process.pid}/fd/{fd}")
+
+
+async def test_the_manager_hears_of_a_new_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("ckptd.sd.notify", lambda *words: told.extend(words))
+    unused: Any = None
+    medium: Any = SimpleNamespace(path="/store")
+    daemon = daemons.Daemon(unused, unused, FakeClock(), medium, private=True)
+    daemon._heard_of_health("warning 76: space -24")
+    assert told == ["STATUS=warning 76: space -24; serving /store at "]

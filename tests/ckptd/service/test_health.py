@@ -254,6 +254,7 @@ async def test_room_that_is_used_up_at_a_steady_rate_is_foreseen(node: Node) -> 
     assert costs(report) == ["time_until_full"]
     assert component(report, "time_until_full")["value"] == pytest.approx(HOUR, rel=0.02)
     left = next(one for one in report["trends"] if one["name"] == "left_bytes")
+    assert left["seconds_until_zero"] == component(report, "time_until_full")["value"]
     assert left["per_day"] == pytest.approx(-limit * 14.4, rel=0.01)
 
 

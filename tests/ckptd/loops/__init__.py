@@ -1,0 +1,1 @@
+"""Periodic work: when it is done."""
