@@ -6,6 +6,7 @@ peers that ran minutes apart on the same machine; the median of those ratios is 
 
 import json
 import statistics
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from benchmarks.workloads.interface import Workload
 
 BEGIN = "<!-- written by python -m benchmarks report: begin -->"
 END = "<!-- written by python -m benchmarks report: end -->"
+
+LINE_LENGTH = 118
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def _workload_tables(run: Run, workload: Workload) -> Iterator[str]:
     peers = run.peers(workload.name)
     if not peers:
         return
-    yield from (f"### {workload.title}", "", workload.definition, "")
+    yield from (f"### {workload.title}", "", textwrap.fill(workload.definition, LINE_LENGTH), "")
     headings = ["peer", "rounds", "data right", *(column.heading for column in workload.columns)]
     yield from table(headings, (_figures_row(run, workload, peer) for peer in peers))
     others = [peer for peer in peers if peer != SUBJECT]
