@@ -172,12 +172,12 @@ class Session:
 
     def _begin(self, request: Request, share: int) -> None:
         caller = self.caller
-        if caller is None:
-            self._hello(request)
-            return
         dispatch = self._hub.dispatch
         named = log.request.set(f"{self._number}-{request.id}")
         try:
+            if caller is None:
+                self._hello(request)
+                return
             route = dispatch.route(request)
             answer = dispatch.call(route, caller, request)
             if type(answer) is dict:
@@ -230,13 +230,9 @@ class Session:
 
     def _hello(self, request: Request) -> None:
         hub, peer = self._hub, self._peer
-        try:
-            if (refusal := self._refusal or hub.dispatch.draining) is not None:
-                raise refusal
-            caller, welcome = greet(hub.welcome, peer, self._role, self._number, request.params)
-        except CkptdError as error:
-            self._refuse(request.id, request.method, error)
-            return
+        if (refusal := self._refusal or hub.dispatch.draining) is not None:
+            raise refusal
+        caller, welcome = greet(hub.welcome, peer, self._role, self._number, request.params)
         self._timer.cancel()
         self.caller = caller
         if caller.holder is not None and peer.pidfd is not None:

@@ -14,6 +14,7 @@ import pytest
 from ckptclient.errors import Conflict, NotFound
 from ckptclient.wire.params import Mutate, NamedProcess, WritePart
 from ckptd.observe import log
+from ckptd.rpc.hub import Ties
 from ckptd.rpc.methods import Handler, Route
 from ckptd.service.caller import Caller, Role
 from tests.ckptd.rpc.serving import frame, open_descriptors, route, serving
@@ -150,6 +151,20 @@ async def test_a_refused_hello_is_answered_and_ends_the_connection(
         assert (await client.hello(**changed))["code"] == code
         assert await client.receive() is None
         assert served.said == []
+        client.close()
+
+
+async def test_a_bug_in_the_greeting_ends_the_connection_with_an_answer(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+
+        def stumbles(_caller: Caller) -> None:
+            raise KeyError("a secret")
+
+        served.hub.ties = Ties(stumbles, served.hub.ties.disconnected)  # type: ignore[misc]
+        client = await served.client(hello=False)
+        assert (await client.hello())["code"] == "INTERNAL"
+        assert await client.receive() is None
+        assert served.hub.slots.taken == 0
         client.close()
 
 
