@@ -28,6 +28,7 @@ from ckptd.ctl import (
 )
 from ckptd.ctl.answer import Answer
 from ckptd.ctl.completing import CHECKPOINT, EITHER, PROCESS, TOPIC
+from ckptd.ctl.top import rows as top_rows, verb as live
 
 Runs = Callable[..., Answer | Iterator[Answer]]
 
@@ -94,6 +95,13 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("status", "The daemon, its store and what runs now, on one screen.",
         ("ckptctl status", "ckptctl status --watch", "ckptctl status --json | jq .at_risk_worst"),
         stores.status, table=True, watch=True),
+    Verb("top", "What goes on, live: progress, speed, what a crash would cost; piped, one picture.",
+        ("ckptctl top", "ckptctl top --filter 'user:anna state:running'", "ckptctl top --json | jq .saves_per_second"),
+        live.top,
+        (click.Option(["--sort", "by"], type=click.Choice(top_rows.SORTS), metavar="COLUMN", default=top_rows.SORTS[0], show_default=True, help=f"By one of {', '.join(top_rows.SORTS)}."),
+         click.Option(["--filter", "filter_"], default="", help="Only those with these words; user:, state:, task: look in one field."),
+         click.Option(["--completed"], is_flag=True, help="Completed ones too."),
+         click.Option(["--every"], type=Duration(), default="1s", show_default=True, help="How often to look."))),
     Verb("health", "The health score, what lowers it, and what would raise it.",
         ("ckptctl health", "ckptctl health --explain", "ckptctl health --fail-below 80", "ckptctl health --nagios"),
         health.health,
@@ -204,7 +212,7 @@ MEANT: Final[Mapping[str, str]] = {
     "snapshots": "ls",
     "get": "ps",
     "jobs": "ps",
-    "top": "ps --watch",
+    "htop": "top",
     "describe": "show ID",
     "info": "show ID",
     "inspect": "show ID",

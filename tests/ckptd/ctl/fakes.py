@@ -4,7 +4,8 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar, cast
+from functools import partial
+from typing import Any, NoReturn, TypeVar, cast
 
 from click.testing import CliRunner, Result
 
@@ -54,7 +55,10 @@ class FakeDaemon:
         return call.read(reply)
 
     def submit(self, call: Call[T], timeout: float | None = None) -> Sent:
-        value = self.call(call)
+        try:
+            value = self.call(call)
+        except CkptdError as error:
+            return Sent(partial(_raise, error))
         return Sent(lambda: value)
 
     def close(self) -> None:
@@ -62,6 +66,10 @@ class FakeDaemon:
 
     def methods(self) -> list[str]:
         return [method for method, _ in self.asked]
+
+
+def _raise(error: CkptdError) -> NoReturn:
+    raise error
 
 
 def _read(packed: dict[str, object]) -> dict[str, object]:

@@ -36,6 +36,8 @@ CASES: list[tuple[str, list[str], list[str]]] = [
     ("fence etl-nightly --dry-run", ["process.show"], ["would fence etl-nightly at epoch 3: pid 8812"]),
     ("stop etl-nightly", ["process.show", "process.stop"], ["asked etl-nightly to stop\n"]),
     ("wait etl-nightly --for running", ["process.show", "process.show"], ["etl-nightly is running\n"]),
+    ("top", ["store.status", "process.list", *["events.read"] * 9, "health.report", "store.status", "process.list", "events.read", "health.report"],
+        ["health 92 ✓ healthy -8 rpo", "at risk 6 m 41 s (etl-nightly)", "✓ etl-nightly  anna  running", "✗ crawl-eu", "how SIGKILL"]),
     ("history etl-nightly", ["process.show", "events.read", "checkpoint.list"],
         ["● 1 save", "✓ registered", "running, epoch 3, 83.9 %"]),
     ("cleanup", ["store.cleanup"], ["4 expired, 9 purged, 18.0 MB freed"]),
