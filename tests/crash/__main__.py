@@ -8,6 +8,9 @@ from pathlib import Path
 
 from tests.crash.rounds import Run, plans
 
+ROUNDS_OF_A_STORE = 25
+"""After so many a new store begins: each round reads the whole of it back."""
+
 
 def main() -> int:
     """Run the rounds; 0 when nothing was wrong, with `--broken` when something was."""
@@ -19,8 +22,10 @@ def main() -> int:
     chosen = parser.parse_args()
     module = "tests.crash.broken" if chosen.broken else "ckptd"
     with tempfile.TemporaryDirectory(prefix="ckptd-crash-", dir=chosen.directory) as directory:
-        run = Run(Path(directory), module)
+        run, before = Run(Path(directory) / "0", module), 0
         for number, plan in enumerate(plans(chosen.rounds, chosen.seed), 1):
+            if number % ROUNDS_OF_A_STORE == 0:
+                run, before = Run(Path(directory) / str(number), module), before + run.acknowledged
             found = run.round(plan)
             if found:
                 print(f"round {number} ({plan}):")
@@ -30,7 +35,7 @@ def main() -> int:
                 )
                 return 0 if chosen.broken else 1
             if number % 10 == 0 or number == chosen.rounds:
-                print(f"{number} rounds, {run.acknowledged} acknowledgements, nothing wrong", flush=True)
+                print(f"{number} rounds, {before + run.acknowledged} acknowledgements, nothing wrong", flush=True)
     print(
         "FAILED: the broken daemon was not caught"
         if chosen.broken
