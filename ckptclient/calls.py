@@ -266,6 +266,12 @@ def unpin(checkpoint_id: str) -> Call[bool]:
     return _mutate_checkpoint("checkpoint.unpin", checkpoint_id, "pinned")
 
 
+def revive(checkpoint_id: str) -> Call[results.Revived]:
+    """Take a checkpoint out of the trash; raises NOT_FOUND where it is gone for good."""
+    request = params.MutateCheckpoint(request=UNNUMBERED, checkpoint_id=checkpoint_id)
+    return Call("checkpoint.revive", request, results.Revived.read, mutates=True)
+
+
 def _mutate_checkpoint(method: str, checkpoint_id: str, answer: str) -> Call[bool]:
     request = params.MutateCheckpoint(request=UNNUMBERED, checkpoint_id=checkpoint_id)
     return Call(method, request, only(answer, bool), mutates=True)

@@ -412,6 +412,15 @@ class SavedInfo(Answer):
 
 
 @answer
+class Revived(Answer):
+    """A checkpoint out of the trash: whether it was in there, its id now, and until when it lives."""
+
+    revived: bool
+    checkpoint_id: str
+    expires_at: int | None
+
+
+@answer
 class Restored(Answer):
     """The newest state that could be put back, or `found` false."""
 

@@ -226,6 +226,8 @@ class Change:
     """A restore was confirmed: this checkpoint's attempts are forgotten."""
     to_trash: tuple[CheckpointKey, ...] = ()
     from_trash: tuple[CheckpointKey, ...] = ()
+    revived_until: int | None = None
+    """What comes out of the trash lives until then at least, or the next look would end it; None is for ever."""
     pins: tuple[CheckpointKey, ...] = ()
     unpins: tuple[CheckpointKey, ...] = ()
     events: tuple[EventRow, ...] = ()

@@ -161,6 +161,47 @@ def unpin(session: Session, *, ids: tuple[str, ...]) -> Answer:
     return _pins(session, ids, calls.unpin, "unpinned")
 
 
+def revive(session: Session, *, ids: tuple[str, ...]) -> Answer:
+    """Take checkpoints out of the trash."""
+    revived: list[results.Revived] = []
+    failed: list[tuple[str, CkptdError]] = []
+    for named in ids:
+        try:
+            revived.append(_revive(session, named))
+        except CkptdError as error:
+            failed.append((named, error))
+    if failed and not revived:
+        raise failed[0][1]
+    view = session.view()
+    lines = [
+        f"{'revived' if one.revived else 'not in the trash:'} {one.checkpoint_id}, kept "
+        f"{'for ever' if one.expires_at is None else f'until {view.both(one.expires_at)}'}"
+        for one in revived
+    ]
+    if failed:
+        raise _partial(failed, len(ids))
+    return done(
+        "\n".join(lines),
+        checkpoints=[
+            {
+                "checkpoint_id": one.checkpoint_id,
+                "revived": one.revived,
+                "expires_at": documents.time_of(one.expires_at),
+            }
+            for one in revived
+        ],
+    )
+
+
+def _revive(session: Session, named: str) -> results.Revived:
+    try:
+        return session.call(calls.revive(named))
+    except NotFound:
+        if not named.rpartition("@")[0]:
+            raise
+    return session.call(calls.revive(naming.spelled_out(session, named)))
+
+
 def _pins(session: Session, ids: tuple[str, ...], act: Callable[[str], Call[bool]], word: str) -> Answer:
     found = [naming.checkpoint(session, named) for named in ids]
     _each(found, act, session)
@@ -170,19 +211,21 @@ def _pins(session: Session, ids: tuple[str, ...], act: Callable[[str], Call[bool
 
 def _each(found: Sequence[results.CheckpointContent], act: Callable[[str], Call[bool]], session: Session) -> None:
     """Do it to each, all of which are there; where some fail and others don't, PARTIAL says which."""
-    failed: list[dict[str, str]] = []
-    errors: list[CkptdError] = []
+    failed: list[tuple[str, CkptdError]] = []
     for info in found:
         try:
             session.call(act(naming.qualified(session, info)))
         except CkptdError as error:
-            errors.append(error)
-            failed.append({"id": info.checkpoint_id, "code": error.code, "message": error.message})
-    if errors and len(errors) == len(found):
-        raise errors[0]
-    if errors:
-        raise Partial(
-            f"{len(errors)} of {len(found)} failed",
-            hint="the others were done; saying it again is safe",
-            details={"failed": failed},
-        )
+            failed.append((info.checkpoint_id, error))
+    if failed and len(failed) == len(found):
+        raise failed[0][1]
+    if failed:
+        raise _partial(failed, len(found))
+
+
+def _partial(failed: Sequence[tuple[str, CkptdError]], count: int) -> Partial:
+    return Partial(
+        f"{len(failed)} of {count} failed",
+        hint="the others were done; saying it again is safe",
+        details={"failed": [{"id": name, "code": error.code, "message": error.message} for name, error in failed]},
+    )

@@ -58,12 +58,15 @@ def checkpoint(session: Session, named: str) -> results.CheckpointContent:
     try:
         return session.call(calls.get(named, data=False))
     except NotFound:
-        process_id, _, which = named.rpartition("@")
-        if not process_id:
+        if not named.rpartition("@")[0]:
             raise
-    # The daemon knows whole process ids only.
-    owner = process(session, process_id)
-    return session.call(calls.get(f"{qualified(session, owner)}@{which}", data=False))
+    return session.call(calls.get(spelled_out(session, named), data=False))
+
+
+def spelled_out(session: Session, named: str) -> str:
+    """`PROCESS@SEQ` with the whole id of the process: the daemon knows no others."""
+    process_id, _, which = named.rpartition("@")
+    return f"{qualified(session, process(session, process_id))}@{which}"
 
 
 def _latest(session: Session) -> results.CheckpointContent:

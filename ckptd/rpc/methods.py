@@ -112,6 +112,7 @@ SURFACE: Final[tuple[Method, ...]] = (
     Method("checkpoint.delete", p.MutateCheckpoint, ("deleted",), _WORKER, True, lambda s: s.browsing.delete),
     Method("checkpoint.pin", p.MutateCheckpoint, ("pinned",), _WORKER, True, lambda s: s.browsing.pin),
     Method("checkpoint.unpin", p.MutateCheckpoint, ("pinned",), _WORKER, True, lambda s: s.browsing.unpin),
+    Method("checkpoint.revive", p.MutateCheckpoint, ("revived", "checkpoint_id", "expires_at"), _WORKER, True, lambda s: s.browsing.revive),
     Method("checkpoint.wait", p.WaitCheckpoint, ("level",), _WORKER, False, lambda s: s.browsing.wait),
 
     Method("store.status", p.Nothing, _STATUS, _WORKER, False, lambda s: s.maintenance.status),

@@ -218,18 +218,41 @@ class Browsing:
         await self._move(caller, p.request, unpins=(row.key,))
         return {"pinned": False}
 
+    async def revive(self, caller: Caller, p: params.MutateCheckpoint) -> Map:
+        """Back from the trash, for as long as a new one would be kept, or longer where its own time isn't over."""
+        row = await self.find(caller, p.checkpoint_id)
+        caller.require(row.uid)
+        now, seconds = self._context.clock.now(), self._context.config().retention.ttl_seconds
+        until = now + round(seconds * 1_000_000) if seconds else None
+        event = EventRow("revived", row.uid, row.process, row.process_id, (("checkpoint_id", row.checkpoint_id),))
+        events = (event,) if row.place is Place.TRASH else ()
+        moved = await self._move(caller, p.request, from_trash=(row.key,), revived_until=until, events=events)
+        found = await self._context.backend.read(lambda reader: reader.checkpoint(row.key))
+        if found is None:
+            raise UnknownCheckpoint(
+                f"{row.checkpoint_id} was in the trash, and is gone for good now",
+                hint="ckptctl ls --trash lists what can be revived",
+                details={"what": "checkpoint"},
+            )
+        return {"revived": moved > 0, "checkpoint_id": found.checkpoint_id, "expires_at": found.expires_at}
+
     async def _move(
         self,
         caller: Caller,
         request: int,
         *,
         to_trash: tuple[CheckpointKey, ...] = (),
+        from_trash: tuple[CheckpointKey, ...] = (),
+        revived_until: int | None = None,
         pins: tuple[CheckpointKey, ...] = (),
         unpins: tuple[CheckpointKey, ...] = (),
         events: tuple[EventRow, ...] = (),
     ) -> int:
         now, name = self._context.clock.now(), RequestId(caller.session, request)
-        change = Change(now, caller.uid, name, to_trash=to_trash, pins=pins, unpins=unpins, events=events)
+        change = Change(
+            now, caller.uid, name, to_trash=to_trash, from_trash=from_trash, revived_until=revived_until, pins=pins,
+            unpins=unpins, events=events,
+        )  # fmt: skip
         (moved,) = await self._space.freeing(lambda: self._context.backend.commit(change))
         self._context.events.happened()
         assert isinstance(moved, int)

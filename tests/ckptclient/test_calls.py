@@ -58,6 +58,7 @@ TABLE: list[tuple[Call[object], str, bool, dict[str, object]]] = [
     (calls.delete("c"), "checkpoint.delete", True, CHECKPOINT),
     (calls.pin("c"), "checkpoint.pin", True, CHECKPOINT),
     (calls.unpin("c"), "checkpoint.unpin", True, CHECKPOINT),
+    (calls.revive("c"), "checkpoint.revive", True, CHECKPOINT),
     (calls.wait("c"), "checkpoint.wait", False, CHECKPOINT),
     (calls.status(), "store.status", False, {}),
     (calls.stats(), "store.stats", False, {}),

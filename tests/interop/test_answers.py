@@ -95,6 +95,7 @@ def wire(socket: Path) -> Iterator[Wire]:
     wire.ask("process.list")
     wire.ask("process.fence", process_id="state")
     wire.ask("checkpoint.delete", checkpoint_id=saved)
+    wire.ask("checkpoint.revive", checkpoint_id=saved)
     wire.ask("store.status")
     wire.ask("store.stats")
     wire.ask("health.report")

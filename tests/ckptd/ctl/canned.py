@@ -125,6 +125,11 @@ REPLIES: Mapping[str, object] = {
     "checkpoint.delete": {"deleted": True},
     "checkpoint.pin": {"pinned": True},
     "checkpoint.unpin": {"pinned": False},
+    "checkpoint.revive": {
+        "revived": True,
+        "checkpoint_id": "etl-nightly_processing_state_7",
+        "expires_at": NOW + 24 * HOUR,
+    },
     "upload.open": {"upload": 5},
     "part.write": {},
     "store.status": STATUS,

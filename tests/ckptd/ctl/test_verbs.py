@@ -30,6 +30,7 @@ CASES: list[tuple[str, list[str], list[str]]] = [
     ("cat etl-nightly@7 state --decode", ["checkpoint.get", "checkpoint.read"], ['"n": 7']),
     ("pin etl-nightly@7", ["checkpoint.get", "checkpoint.pin"], ["pinned etl-nightly_processing_state_7\n"]),
     ("unpin etl-nightly@7", ["checkpoint.get", "checkpoint.unpin"], ["unpinned etl-nightly_processing_state_7\n"]),
+    ("revive etl-nightly@7", ["checkpoint.revive"], ["revived etl-nightly_processing_state_7, kept until"]),
     ("expire etl-nightly@7 --yes", ["checkpoint.get", "checkpoint.delete"], ["expired 1 checkpoint (1.4 MB)"]),
     ("expire etl-nightly@7 --dry-run", ["checkpoint.get"], ["would expire 1 checkpoint (1.4 MB)"]),
     ("fence etl-nightly --yes", ["process.show", "process.fence"], ["fenced etl-nightly: epoch 4\n"]),

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -220,3 +221,39 @@ async def test_a_cleanup_that_frees_nothing_says_so(node: Node) -> None:
     worker = node.worker()
     await worker.save(None, bytes(1_000_000), process_id="p")  # a millionth of it is stored
     assert (await _clean(node))["freed_bytes"] == 0
+
+
+@pytest.mark.parametrize(("own_hours", "left_hours"), [(1, 24), (100, 75), (None, None)])
+async def test_what_is_revived_lives_as_long_as_a_new_one(
+    node: Node, own_hours: float | None, left_hours: float | None
+) -> None:
+    worker, browsing = node.worker(), node.inside.services.browsing
+    saved = await worker.save(None, process_id="p", ttl_seconds=HOUR * own_hours if own_hours else HOUR)
+    if own_hours is None:
+        node.config = replace(node.config, retention=replace(node.config.retention, ttl_seconds=0))
+    asked = p.MutateCheckpoint(request=worker.next(), checkpoint_id=saved["checkpoint_id"])
+    await browsing.delete(worker.caller, asked)
+    assert [one["checkpoint_id"] for one in await worker.list(trash=True)] == [saved["checkpoint_id"]]
+    node.clock.tick(25 * HOUR - 1)  # the trash is still there
+    until = (
+        None if left_hours is None else node.clock.now() + round(left_hours * 3600e6) + 1_000_000 * (own_hours == 100)
+    )
+    asked = p.MutateCheckpoint(request=worker.next(), checkpoint_id=saved["checkpoint_id"])
+    told = {"revived": True, "checkpoint_id": saved["checkpoint_id"], "expires_at": until}
+    assert await browsing.revive(worker.caller, asked) == told
+    assert (await worker.list())[0]["expires_at"] == until
+    asked = p.MutateCheckpoint(request=worker.next(), checkpoint_id=saved["checkpoint_id"])
+    assert await browsing.revive(worker.caller, asked) == {**told, "revived": False}
+    assert (await _events(node, worker)).count("revived") == 1
+
+
+async def test_what_has_left_the_trash_is_gone_for_good(node: Node) -> None:
+    worker = node.worker()
+    saved = await worker.save(None, process_id="p", ttl_seconds=HOUR)
+    node.clock.tick(2 * HOUR)
+    await _clean(node)
+    node.clock.tick(25 * HOUR)
+    await _clean(node)
+    asked = p.MutateCheckpoint(request=worker.next(), checkpoint_id=saved["checkpoint_id"])
+    with pytest.raises(NotFound):
+        await node.inside.services.browsing.revive(worker.caller, asked)

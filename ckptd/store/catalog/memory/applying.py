@@ -289,7 +289,9 @@ class Applying:
                 one = checkpoints[key]
                 uid = self.tables.processes[one.process].row.uid
                 alias = one.alias if one.alias and self.tables.aliases.get((uid, one.alias)) == key else None
-                checkpoints[key] = replace(one, expires_at=None, alias=alias)
+                never = one.expires_at is None or change.revived_until is None
+                until = None if never else max(one.expires_at or 0, change.revived_until or 0)
+                checkpoints[key] = replace(one, expires_at=until, alias=alias)
         for keys, pinned in ((change.pins, True), (change.unpins, False)):
             for key in keys:
                 if key in checkpoints and checkpoints[key].place is not Place.TRASH:

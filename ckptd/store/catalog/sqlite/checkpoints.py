@@ -88,8 +88,8 @@ class Checkpoints:
         """Move to the trash; how many were there to move."""
         return sum(self._moved(key, Place.LIVE, Place.TRASH, at) for key in keys)
 
-    def revive(self, keys: Iterable[CheckpointKey]) -> int:
-        """Back from the trash, without an end: what was revived must not expire at the next look.
+    def revive(self, keys: Iterable[CheckpointKey], until: int | None) -> int:
+        """Back from the trash, until its own end or until `until`, whichever is later; None and its own None: for ever.
 
         One whose alias has moved on meanwhile is known by its own id.
         """
@@ -98,9 +98,9 @@ class Checkpoints:
             if self._moved(key, Place.TRASH, Place.LIVE, None):
                 moved += 1
                 self._execute(
-                    "UPDATE checkpoint SET expires_at=NULL,alias=(SELECT id FROM alias a WHERE a.id=checkpoint.alias "
-                    "AND a.checkpoint=k) WHERE k=?",
-                    (key,),
+                    "UPDATE checkpoint SET expires_at=max(expires_at,?),alias=(SELECT id FROM alias a "
+                    "WHERE a.id=checkpoint.alias AND a.checkpoint=k) WHERE k=?",
+                    (until, key),
                 )
         return moved
 

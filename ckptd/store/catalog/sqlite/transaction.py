@@ -162,7 +162,9 @@ class Transaction:
 
     def _move(self, change: Change) -> int:
         checkpoints = self.checkpoints
-        moved = checkpoints.trash(change.to_trash, change.at) + checkpoints.revive(change.from_trash)
+        moved = checkpoints.trash(change.to_trash, change.at) + checkpoints.revive(
+            change.from_trash, change.revived_until
+        )
         return moved + checkpoints.pin(change.pins, 1) + checkpoints.pin(change.unpins, 0)
 
     def _write_events(self, change: Change, process: Process | None) -> None:
