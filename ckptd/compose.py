@@ -39,9 +39,11 @@ from ckptd.service.workers import Workers
 from ckptd.settings.tree import Config
 from ckptd.store.catalog.interface import Catalog
 from ckptd.store.catalog.sqlite import open_catalog
+from ckptd.store.chains import Chains
 from ckptd.store.chunks.packs import Packs
 from ckptd.store.committer import Committer
 from ckptd.store.durable import make_directory
+from ckptd.store.encodings import Choice
 from ckptd.store.holds import Holds
 from ckptd.store.ingest import Ingest
 from ckptd.store.reader import PartReader
@@ -113,10 +115,11 @@ def compose(
     committer = _committer(catalog, chunks, clock, loop, metrics, fatal)
     backend = Backend(catalog, committer, loop)
     holds = Holds()
-    ingest = Ingest(catalog, chunks, holds, store.compression_level)
+    chains = Chains(chunks, catalog.chunk_key)
+    ingest = Ingest(catalog, chunks, holds, chains, Choice(store.compression_level, store.delta_depth_max))
     table = Table(lambda policy: cadence_of(policy, config()))
     context = Context(backend, table, Events(backend), workers, clock, config, metrics, Interruptions())
-    restoring = Restoring(backend, PartReader(chunks, catalog.chunk_key))
+    restoring = Restoring(backend, PartReader(chains))
     space = Space(backend, store.path, config)
     uploads = Uploads(spool)
     processes = Processes(context, lambda: random_bytes(RANDOM_BYTES))

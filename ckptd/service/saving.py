@@ -217,7 +217,9 @@ class Saving:
 
     def _prepare(self, asked: _Asked, parts: Sequence[Part]) -> Prepared:
         try:
-            return self._ingest.prepare(asked.caller.uid, parts, asked.at)
+            return self._ingest.prepare(
+                asked.caller.uid, parts, asked.at, asked.entry.key if asked.entry is not None else None
+            )
         except StoreFailed as failed:
             self._fatal(failed)
             raise

@@ -84,6 +84,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("store.inline", "inline_bytes_max", size("64 B", "64 KiB", "none"), "4 KiB", "Payloads up to this size live in the catalog, larger ones in packs."),
     Setting("store.compression", "compression_level", COMPRESSION, True, "Compress what a sample says is worth it; true is zstd level 3.",
         original="CHECKPOINT_COMPRESSION"),
+    Setting("store.delta_depth", "delta_depth_max", integer(0, 200), 32,
+        "How many versions of a document are stored in a row as the difference to the one before, until one is stored whole; 0 stores each whole."),
     Setting("store.reserve", "reserve_bytes_max", size("1 MiB", "1 GiB", "none"), "64 MiB",
         "Kept free to delete on a full disk; never more than 1 % of the file system."),
 

@@ -38,6 +38,7 @@ class Store:
     limit: StoreLimit
     inline_bytes_max: int
     compression_level: int  # zstd's; 0 stores raw
+    delta_depth_max: int  # 0 stores no deltas
     reserve_bytes_max: int
 
 

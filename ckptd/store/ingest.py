@@ -1,5 +1,8 @@
 """From the parts of a save to what the committer needs of them: cut, hash, hold, look up, encode.
 
+A document is encoded as the difference to what its process saved last under the name of its part, where that is there
+and its chain isn't at its longest.
+
 The work is done by a small pool of threads in units of a MiB. A chunk that the store has costs its hash and a look-up.
 The other chunks of a small payload are kept in memory for the committer, which writes them into the shared pack
 with its batch; a payload of 32 MiB and more is written and synced here, into packs of its own, in constant memory.
@@ -11,23 +14,25 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import msgpack
-from blake3 import blake3
 
-from ckptclient.errors import BadRequest
+from ckptclient.errors import BadRequest, Damaged
 from ckptd.core.change import ManifestPart
-from ckptd.core.ids import ChunkKey
+from ckptd.core.encoding import DELTA_BYTES_MIN, may_follow
+from ckptd.core.ids import ChunkKey, ProcessKey
 from ckptd.core.manifest import bodies_hash
 from ckptd.store import encodings
-from ckptd.store.catalog.interface import Catalog, CatalogReader, NewChunk
-from ckptd.store.chunking import DOCUMENT_BYTES_MAX, PIECE_BYTES, Cut, cut, units
+from ckptd.store.catalog.interface import Catalog, CatalogReader
+from ckptd.store.chains import Chains
+from ckptd.store.chunking import DOCUMENT, DOCUMENT_BYTES_MAX, PIECE_BYTES, Cut, cut, units
 from ckptd.store.chunks.interface import ChunkStore, PrivatePacks
 from ckptd.store.holds import Holds
-from ckptd.store.prepared import Content, Prepared, Shelf, bodies_of
-from ckptd.store.records import Record, RecordKind
+from ckptd.store.prepared import Content, Prepared, Shelf, bodies_of, new_chunk
+from ckptd.store.previous import Previous
+from ckptd.store.records import NO_BASE, Record, RecordKind
 
 PRIVATE_BYTES_MIN: Final = 32 << 20
 """The payload that gets packs of its own: the committer never waits for so many bytes."""
@@ -98,12 +103,16 @@ class _Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Save:
-    """One save at work. `claims` has what it holds; the lock makes one thread the first to meet a chunk."""
+    """One save at work. `claims` has the chunks that it brings; the lock makes one thread the first to meet a chunk."""
 
     namespace: int
     parts: Sequence[Part]
-    claims: set[bytes]
-    lock: threading.Lock
+    kinds: Sequence[str]
+    previous: Previous
+    holds: Holds
+    held: list[bytes]
+    claims: set[bytes] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def claim(self, chunk_id: bytes) -> bool:
         with self.lock:
@@ -112,15 +121,27 @@ class _Save:
             self.claims.add(chunk_id)
             return True
 
+    def hold(self, chunk_id: bytes) -> None:
+        self.holds.hold(self.namespace, chunk_id)
+        self.held.append(chunk_id)
+
 
 class Ingest:
-    """Prepares payloads for one store. `level` is zstd's; 0 stores raw. Any thread may call it."""
+    """Prepares payloads for one store. Any thread may call it."""
 
-    def __init__(self, catalog: Catalog, chunks: ChunkStore, holds: Holds, level: int, threads: int = 0) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        chunks: ChunkStore,
+        holds: Holds,
+        chains: Chains,
+        choice: encodings.Choice,
+        threads: int = 0,
+    ) -> None:
         self._chunks = chunks
         self._holds = holds
-        self._key = catalog.chunk_key
-        self._level = level
+        self._chains = chains
+        self._choice = choice
         self._catalog = catalog
         self._shelf = Shelf(catalog, chunks, holds)
         self._threads = threads or os.cpu_count() or 1
@@ -132,16 +153,18 @@ class Ingest:
         self._local.reader = self._catalog.reader()
         self._readers.append(self._local.reader)
 
-    def prepare(self, uid: int, parts: Sequence[Part], at: int) -> Prepared:
+    def prepare(self, uid: int, parts: Sequence[Part], at: int, process: ProcessKey | None = None) -> Prepared:
         """Do all that needs no committer; blocks for as long as it takes. `at` is now, microseconds.
 
+        `process` is whose save it is: deltas are made to what it saved before.
         Whoever gets the outcome owes it a `release`. BadRequest where a source ends early; NoSpace where a large
         payload doesn't fit; StoreFailed ends the daemon. After an error nothing is held and nothing is left.
         """
         total = sum(part.source.size_bytes for part in parts)
         private = self._chunks.private(total) if total >= PRIVATE_BYTES_MIN else None
         content = Content()
-        save = _Save(uid, parts, content.held, threading.Lock())
+        kinds = [_kind(part.form) for part in parts]
+        save = _Save(uid, parts, kinds, Previous(process), self._holds, content.held)
         chunks: list[list[tuple[bytes, int]]] = [[] for _ in parts]
         try:
             for piece in self._pieces(save):
@@ -163,7 +186,7 @@ class Ingest:
 
     def _pieces(self, save: _Save) -> Iterator[_Piece]:
         """Every cut of every part in order, worked on by the pool; a few units ahead, so that memory is bounded."""
-        cuts = (one for n, part in enumerate(save.parts) for one in cut(n, _kind(part.form), part.source.size_bytes))
+        cuts = (one for n, part in enumerate(save.parts) for one in cut(n, save.kinds[n], part.source.size_bytes))
         ahead: deque[Future[list[_Piece]]] = deque()
         try:
             for unit in units(cuts):
@@ -188,18 +211,44 @@ class Ingest:
                 f" {one.offset + len(plain)}",
                 hint="write every byte of a part before the save",
             )
-        chunk_id = blake3(plain, key=self._key).digest()
+        chunk_id = self._chains.id_of(plain)
         if not save.claim(chunk_id):
             return _Piece(chunk_id, one)
         # The hold comes before the look: what is found stays.
-        self._holds.hold(save.namespace, chunk_id)
+        save.hold(chunk_id)
         reader: CatalogReader = self._local.reader
         row = reader.find_chunk(save.namespace, chunk_id)
         if row is not None:
             return _Piece(chunk_id, one, known=row.key)
-        encoding, stored = encodings.encode(plain, self._level)
-        record = Record(RecordKind.CHUNK, save.namespace, chunk_id, encoding, len(plain), stored)
+        found = encodings.encode(plain, self._choice, base=self._base(reader, save, one))
+        if _is_whole_document(save, one):
+            self._chains.keep(chunk_id, plain)
+        base = found.base.id if found.base is not None else NO_BASE
+        record = Record(
+            RecordKind.CHUNK, save.namespace, chunk_id, found.number, len(plain), found.stored, base, found.depth
+        )
         return _Piece(chunk_id, one, fresh=record)
+
+    def _base(self, reader: CatalogReader, save: _Save, one: Cut) -> encodings.Base | None:
+        """What this chunk may be a difference to; held from here on."""
+        depth_max = self._choice.depth_max
+        if not depth_max or one.size_bytes < DELTA_BYTES_MIN or not _is_whole_document(save, one):
+            return None
+        try:
+            (last,) = save.previous.chunks(reader, save.parts[one.part].name)
+        except ValueError:
+            return None
+        # As with any chunk: it may have been condemned since, or encoded anew.
+        save.hold(last.id)
+        row = reader.find_chunk(save.namespace, last.id)
+        if row is None or not may_follow(row.depth, depth_max):
+            return None
+        try:
+            plain = self._chains.kept(row.id) or self._chains.read(reader, row, reader.packs())
+        except Damaged:
+            # It is found by whoever reads that checkpoint; this one stands by itself.
+            return None
+        return encodings.Base(row.id, plain, row.depth)
 
     def close(self) -> None:
         """End the pool; nothing may be in work."""
@@ -217,8 +266,11 @@ def _sort(piece: _Piece, content: Content, private: PrivatePacks | None) -> None
         content.fresh[piece.id] = piece.fresh
         return
     record, location = piece.fresh, private.add(piece.fresh)
-    chunk = NewChunk(record.id, location.offset, len(record.stored), record.plain_bytes, record.encoding)
-    content.written.setdefault(location.pack, []).append(chunk)
+    content.written.setdefault(location.pack, []).append(new_chunk(record, location))
+
+
+def _is_whole_document(save: _Save, one: Cut) -> bool:
+    return save.kinds[one.part] == DOCUMENT and one.size_bytes == save.parts[one.part].source.size_bytes
 
 
 def _kind(form: bytes) -> str:

@@ -20,7 +20,7 @@ from ckptd.store.catalog.interface import Catalog, NewChunk
 from ckptd.store.chunks.interface import ChunkStore, Location, PrivatePacks
 from ckptd.store.encodings import RAW
 from ckptd.store.holds import Holds
-from ckptd.store.records import ID_BYTES, Note, Record, RecordKind, pack_note
+from ckptd.store.records import ID_BYTES, NO_BASE, Note, Record, RecordKind, pack_note
 
 T = TypeVar("T")
 
@@ -46,12 +46,15 @@ class Body:
 
 @dataclass(slots=True)
 class Content:
-    """What `ingest` found out about a payload: which chunks are there, which are in memory, which in private packs."""
+    """What `ingest` found out about a payload: which chunks are there, which are in memory, which in private packs.
+
+    `held` names each hold that was taken, also those on the bases of deltas.
+    """
 
     known: dict[bytes, ChunkKey] = field(default_factory=dict)
     fresh: dict[bytes, Record] = field(default_factory=dict)
     written: dict[str, list[NewChunk]] = field(default_factory=dict)
-    held: set[bytes] = field(default_factory=set)
+    held: list[bytes] = field(default_factory=list)
 
     @property
     def own_bytes(self) -> int:
@@ -141,7 +144,7 @@ class Prepared:
         locations = self._shelf.chunks.append([*missing, self._note])
         packs = {location.pack: self._shelf.pack_key(location.pack, self._at) for location in locations}
         for record, location in zip(missing, locations, strict=False):
-            placed = packs[location.pack], _new_chunk(record, location)
+            placed = packs[location.pack], new_chunk(record, location)
             self._placed[record.id] = self._shelf.placed[self._namespace, record.id] = placed
             self._brought.append(record.id)
         self._fresh = {}
@@ -207,7 +210,7 @@ class Prepared:
             del self._shelf.placed[self._namespace, chunk_id]
         self._brought = []
         self._shelf.holds.release(self._namespace, self._held)
-        self._held = set()
+        self._held = []
         if self._private is not None:
             private, self._private = self._private, None
             private.abandon()
@@ -225,6 +228,8 @@ def _slices(items: Sequence[T], count: int = SLICE_CHUNKS) -> Iterator[Sequence[
         yield items[begin : begin + count]
 
 
-def _new_chunk(record: Record, location: Location) -> NewChunk:
+def new_chunk(record: Record, location: Location) -> NewChunk:
+    """The row to be of a chunk's record."""
     assert len(record.id) == ID_BYTES
-    return NewChunk(record.id, location.offset, len(record.stored), record.plain_bytes, record.encoding)
+    base = None if record.base == NO_BASE else record.base
+    return NewChunk(record.id, location.offset, len(record.stored), record.plain_bytes, record.encoding, base)

@@ -9,20 +9,18 @@ gives whole, or who may read what (the service).
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from blake3 import blake3
-
 from ckptclient.errors import BadRequest, Damaged
 from ckptd.core.change import ManifestPart
-from ckptd.core.ids import BodyKey
+from ckptd.core.ids import BodyKey, PackKey
 from ckptd.core.manifest import body_hash
 from ckptd.store import encodings
 from ckptd.store.catalog.interface import CatalogReader, ChunkRow
-from ckptd.store.chunks.interface import ChunkStore, Location
+from ckptd.store.chains import Chains
 
 PIECE_BYTES: Final = 1 << 20
 """What `pieces` gives at a time."""
@@ -37,7 +35,7 @@ class _Layout:
 
     rows: Sequence[ChunkRow]
     begins: Sequence[int]
-    packs: dict[int, str]
+    packs: Mapping[PackKey, str]
 
 
 class PartReader:
@@ -47,9 +45,8 @@ class PartReader:
     and the chunk in which the last reads stopped. Neither is believed: what was found by them is verified like the rest.
     """
 
-    def __init__(self, chunks: ChunkStore, chunk_key: bytes) -> None:
-        self._chunks = chunks
-        self._key = chunk_key
+    def __init__(self, chains: Chains) -> None:
+        self._chains = chains
         self._lock = threading.Lock()
         self._layouts: OrderedDict[bytes, _Layout] = OrderedDict()
         self._plain: OrderedDict[bytes, bytes] = OrderedDict()
@@ -74,7 +71,7 @@ class PartReader:
         for part in parts:
             layout = self._layout(catalog, part)
             for index in range(len(layout.rows)):
-                self._chunk(catalog, part, layout, index)
+                self._chunk(catalog, part, layout, index, remembered=False)
 
     def _ranges(self, catalog: CatalogReader, part: ManifestPart, offset: int, end: int) -> Iterator[bytes]:
         if offset == end:
@@ -90,10 +87,12 @@ class PartReader:
             yield plain[offset - begin : stop - begin]
             offset, index = stop, index + 1
 
-    def _chunk(self, catalog: CatalogReader, part: ManifestPart, layout: _Layout, index: int) -> bytes:
+    def _chunk(
+        self, catalog: CatalogReader, part: ManifestPart, layout: _Layout, index: int, *, remembered: bool = True
+    ) -> bytes:
         row = layout.rows[index]
         try:
-            return self._once(row, layout.packs, fresh=False)
+            return self._chains.read(catalog, row, layout.packs, remembered=remembered)
         except Damaged:
             # The bytes in the cache may be bad, or the chunk may lie elsewhere by now.
             with self._lock:
@@ -101,26 +100,14 @@ class PartReader:
             layout = self._layout(catalog, part)
         row = layout.rows[index]
         try:
-            return self._once(row, layout.packs, fresh=True)
+            return self._chains.read(catalog, row, layout.packs, fresh=True)
         except Damaged as damage:
-            pack = layout.packs.get(row.pack, "")
+            base = "" if damage.details["chunk"] == row.id.hex() else "what it is the difference to: "
             raise Damaged(
-                f"part {part.name!r} is damaged at byte {layout.begins[index]}: {damage.message}",
+                f"part {part.name!r} is damaged at byte {layout.begins[index]}: {base}{damage.message}",
                 hint="recover the process: it goes back to the newest checkpoint that is whole",
-                details={"part": part.name, "pack": pack, "offset": row.offset, "chunk": row.id.hex()},
+                details={"part": part.name, **damage.details},
             ) from damage
-
-    def _once(self, row: ChunkRow, packs: dict[int, str], *, fresh: bool) -> bytes:
-        pack = packs.get(row.pack)
-        if pack is None:
-            raise Damaged("its pack isn't in the catalog")
-        stored = self._chunks.read(Location(pack, row.offset), row.stored_bytes, fresh=fresh)
-        if len(stored) != row.stored_bytes:
-            raise Damaged(f"its pack gives {len(stored)} of {row.stored_bytes} bytes")
-        plain = encodings.decode(row.encoding, stored, row.plain_bytes)
-        if blake3(plain, key=self._key).digest() != row.id:
-            raise Damaged("the chunk's bytes don't have its id")
-        return plain
 
     def _layout(self, catalog: CatalogReader, part: ManifestPart) -> _Layout:
         with self._lock:
@@ -167,5 +154,4 @@ def _look_up(catalog: CatalogReader, part: ManifestPart) -> _Layout:
             hint="the catalog itself is damaged: restore it from its backup",
             details={"part": part.name},
         )
-    names = catalog.packs()
-    return _Layout(rows, begins, {row.pack: names[row.pack] for row in rows if row.pack in names})
+    return _Layout(rows, begins, catalog.packs())

@@ -8,7 +8,7 @@ A record's header is bound to its pack by the pack's random name: a payload that
 of another pack, or a forgery) is not taken for one when the scan looks for its way behind damage.
 
 Numbers are big-endian. A reader refuses a format version that it doesn't know; fields reserved for what is to come
-(keys, deltas) are zero until then.
+(keys) are zero until then.
 """
 
 import struct
@@ -78,7 +78,8 @@ class Record:
     """One record: `stored` is `plain_bytes` of a chunk in `encoding`, or a checkpoint's own bytes.
 
     `id` names the content: a chunk's id, or a checkpoint's checksum. `namespace` is the user id within which chunks
-    are shared.
+    are shared. `base` is the id of the chunk that this one is the difference to, and `depth` how many stood behind it
+    when this was written.
     """
 
     kind: RecordKind
@@ -87,6 +88,8 @@ class Record:
     encoding: int
     plain_bytes: int
     stored: bytes
+    base: bytes = NO_BASE
+    depth: int = 0
 
     @property
     def size_bytes(self) -> int:
@@ -174,18 +177,18 @@ def parse_pack_header(raw: bytes) -> tuple[PackHeader, int]:
 
 def record_header(record: Record, pack: bytes) -> bytes:
     """What stands before the stored bytes of a record in the pack of that name."""
-    assert len(record.id) == ID_BYTES, "struct would pad or cut it in silence"
+    assert len(record.id) == len(record.base) == ID_BYTES, "struct would pad or cut it in silence"
     fixed = _RECORD.pack(
         _RECORD_MAGIC,
         record.kind,
         record.encoding,
-        0,
+        record.depth,
         0,
         record.namespace,
         len(record.stored),
         record.plain_bytes,
         record.id,
-        NO_BASE,
+        record.base,
         check(record.stored),
     )
     return fixed + _record_crc(fixed, pack)
@@ -267,11 +270,14 @@ def _record_at(view: memoryview, offset: int, pack: bytes) -> Found | None:
         return None
     if header[_RECORD.size :] != _record_crc(header[: _RECORD.size], pack):
         return None
-    _, kind, encoding, _, _, namespace, stored_bytes, plain_bytes, name, _, expected = _RECORD.unpack_from(header)
+    _, kind, encoding, depth, _, namespace, stored_bytes, plain_bytes, name, base, expected = _RECORD.unpack_from(
+        header
+    )
     begin = offset + RECORD_HEADER_BYTES
     stored = bytes(view[begin : begin + stored_bytes])
     intact = len(stored) == stored_bytes and check(stored) == expected
-    return Found(offset, Record(RecordKind(kind), namespace, name, encoding, plain_bytes, stored), intact)
+    record = Record(RecordKind(kind), namespace, name, encoding, plain_bytes, stored, base, depth)
+    return Found(offset, record, intact)
 
 
 def _next_record(view: memoryview, start: int, pack: bytes) -> int | None:

@@ -34,7 +34,7 @@ Outcome = Answer | CkptdError
 
 @dataclass(frozen=True, slots=True)
 class ChunkRow:
-    """Where one chunk lies and what it decodes to."""
+    """Where one chunk lies and what it decodes to; for a delta, with which chunk and how many stand behind it."""
 
     key: ChunkKey
     id: bytes
@@ -43,17 +43,23 @@ class ChunkRow:
     stored_bytes: int
     plain_bytes: int
     encoding: int
+    base: ChunkKey | None = None
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class NewChunk:
-    """A chunk whose bytes are already synced, about to become a row (state ZERO until a body refers to it)."""
+    """A chunk whose bytes are already synced, about to become a row (state ZERO until something refers to it).
+
+    `base` is the id of the chunk in its namespace that it is the difference to, if it is one; whoever brings it holds both.
+    """
 
     id: bytes
     offset: int
     stored_bytes: int
     plain_bytes: int
     encoding: int
+    base: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +206,9 @@ class CatalogReader(Protocol):
     def find_chunk(self, namespace: int, id: bytes) -> ChunkRow | None:
         """A chunk that may be shared: LIVE or ZERO."""
 
+    def chain(self, key: ChunkKey) -> Sequence[ChunkRow]:
+        """A chunk, the one that it is the difference to, and so on; empty where it is gone, at most DEPTH_MAX + 1."""
+
     def packs(self) -> Mapping[PackKey, str]:
         """Key to file name of every pack that isn't gone."""
 
@@ -260,7 +269,10 @@ class Catalog(Protocol):
         """Name a new pack; durable on return."""
 
     def add_chunks(self, namespace: int, pack: PackKey, chunks: Sequence[NewChunk], at: int) -> Sequence[ChunkKey]:
-        """Rows in state ZERO for chunks whose bytes are synced; one that is there and usable keeps its row."""
+        """Rows in state ZERO for chunks whose bytes are synced; one that is there and usable keeps its row.
+
+        A delta is a reference to its base from here on until its row is gone; its depth is the base's and one more.
+        """
 
     def add_body(self, namespace: int, hash: bytes, plain_bytes: int, chunks: Sequence[ChunkKey]) -> BodyKey:
         """An immutable list of chunks with no reference yet; the same list again is the same body."""
@@ -279,7 +291,7 @@ class Catalog(Protocol):
     def sweep(self, held: frozenset[bytes], now: int, limit: int) -> bool:
         """Free bodies and chunks without references, except chunk ids that are held; whether more is left.
 
-        A chunk dies in two transactions at least: condemned, and then gone.
+        A chunk dies in two transactions at least: condemned, and then gone. Only then its base has a reference less.
         """
 
     def dead_packs(self) -> Sequence[tuple[PackKey, str]]:

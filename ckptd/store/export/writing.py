@@ -61,10 +61,10 @@ def _write_part(target: _Hashed, ordinal: int, part: ExportedPart, pieces: Itera
     for frame, plain in enumerate(_recut(pieces)):
         digest.update(plain)
         given += len(plain)
-        encoding, stored = encodings.encode(plain, level)
-        assert encoding in (encodings.RAW, encodings.ZSTD), "a reader with zstandard alone reads this"
-        target.write(layout.pack_frame(ordinal, frame, encoding, stored))
-        target.write(stored)
+        found = encodings.encode(plain, encodings.Choice(level))
+        assert found.number in (encodings.RAW, encodings.ZSTD), "a reader with zstandard alone reads this"
+        target.write(layout.pack_frame(ordinal, frame, found.number, found.stored))
+        target.write(found.stored)
     if given != part.size_bytes:
         raise Damaged(f"part {part.name!r} gave {given} bytes, and was announced with {part.size_bytes}")
     target.write(digest.digest())

@@ -11,8 +11,10 @@ from ckptclient.errors import NoSpace
 from ckptd.core.change import CheckpointType, ManifestPart, NewCheckpoint
 from ckptd.core.ids import Epoch
 from ckptd.core.manifest import checksum, pack
+from ckptd.store.chains import Chains
 from ckptd.store.chunks.interface import ChunkStore
 from ckptd.store.chunks.memory import MemoryPacks
+from ckptd.store.encodings import Choice
 from ckptd.store.holds import Holds
 from ckptd.store.ingest import Ingest, Memory, Part
 from ckptd.store.prepared import Prepared
@@ -66,13 +68,14 @@ class Store:
     """Everything that a save meets, and what came of it."""
 
     chunks: ChunkStore = field(default_factory=memory_packs)
-    level: int = 3
+    choice: Choice = field(default_factory=lambda: Choice(3, depth_max=4))
     catalog: CatalogInMemory = field(default_factory=CatalogInMemory)
     holds: Holds = field(default_factory=Holds)
 
     def __post_init__(self) -> None:
-        self.ingest = Ingest(self.catalog.as_catalog(), self.chunks, self.holds, self.level, threads=2)
-        self.reader = PartReader(self.chunks, self.catalog.chunk_key)
+        self.chains = Chains(self.chunks, self.catalog.chunk_key)
+        self.ingest = Ingest(self.catalog.as_catalog(), self.chunks, self.holds, self.chains, self.choice, threads=2)
+        self.reader = PartReader(self.chains)
 
     def prepare(self, *parts: Part, uid: int = UID) -> Prepared:
         prepared = self.ingest.prepare(uid, parts, NOW)

@@ -8,7 +8,7 @@ import zstandard
 from hypothesis import given, strategies as st
 
 from ckptclient.errors import Damaged
-from ckptd.store.encodings import CHUNK_BYTES_MAX, ENCODINGS, RAW, ZSTD, decode, encode
+from ckptd.store.encodings import CHUNK_BYTES_MAX, ENCODINGS, RAW, ZSTD, Choice, decode, encode, encode_tight
 from tests.ckptd.store.saving import noise_source
 
 noise = noise_source()
@@ -30,20 +30,20 @@ TEXT = b"the quick brown fox jumps over the lazy dog; " * 5000
     ids=["text", "fast", "switched off", "empty", "tiny", "small noise", "noise", "a quarter noise"],
 )
 def test_what_is_worth_compressing(plain: bytes, level: int, expected: int) -> None:
-    number, stored = encode(plain, level)
-    assert number == expected
-    assert len(stored) <= len(plain)
-    assert decode(number, stored, len(plain)) == plain
+    found = encode(plain, Choice(level))
+    assert found.number == expected
+    assert len(found.stored) <= len(plain)
+    assert decode(found.number, found.stored, len(plain)) == plain
 
 
 @given(st.binary(max_size=5000), st.sampled_from([0, 1, 3, 19]))
 def test_every_chunk_comes_back(plain: bytes, level: int) -> None:
-    number, stored = encode(plain, level)
-    assert decode(number, stored, len(plain)) == plain
+    for found in (encode(plain, Choice(level)), encode_tight(plain, Choice(level))):
+        assert decode(found.number, found.stored, len(plain)) == plain
 
 
 def test_numbers_are_for_ever() -> None:
-    assert {number: row.name for number, row in ENCODINGS.items()} == {0: "raw", 1: "zstd"}
+    assert {number: row.name for number, row in ENCODINGS.items()} == {0: "raw", 1: "zstd", 3: "delta"}
 
 
 def bomb(plain_bytes: int) -> bytes:
@@ -87,8 +87,8 @@ def test_threads_do_not_share_a_compressor() -> None:
 
     def work(number: int) -> None:
         for _ in range(20):
-            encoding, stored = encode(plains[number], 3)
-            if decode(encoding, stored, len(plains[number])) != plains[number]:
+            found = encode(plains[number], Choice(3))
+            if decode(found.number, found.stored, len(plains[number])) != plains[number]:
                 failed.append(number)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]

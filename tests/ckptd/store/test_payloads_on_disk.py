@@ -11,7 +11,9 @@ from ckptd.core.change import ManifestPart
 from ckptd.core.ids import Epoch
 from ckptd.core.manifest import checksum, pack
 from ckptd.store.catalog.sqlite import open_catalog
+from ckptd.store.chains import Chains
 from ckptd.store.chunks.packs import Packs
+from ckptd.store.encodings import Choice
 from ckptd.store.holds import Holds
 from ckptd.store.ingest import Ingest, Part
 from ckptd.store.prepared import Prepared
@@ -33,8 +35,9 @@ class Opened:
         self.catalog = open_catalog(self.directory / "catalog.db", LINEAGE, b"k" * 32, NOW)
         self.chunks = Packs(self.directory, self.catalog.lineage, self.names)
         self.holds = Holds()
-        self.ingest = Ingest(self.catalog, self.chunks, self.holds, 3, threads=2)
-        self.parts = PartReader(self.chunks, self.catalog.chunk_key)
+        self.chains = Chains(self.chunks, self.catalog.chunk_key)
+        self.ingest = Ingest(self.catalog, self.chunks, self.holds, self.chains, Choice(3, depth_max=4), threads=2)
+        self.parts = PartReader(self.chains)
         self.reader = self.catalog.reader()
 
     def prepare(self, *parts: Part) -> Prepared:

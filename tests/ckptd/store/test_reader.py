@@ -11,9 +11,11 @@ from typing_extensions import override
 
 from ckptclient.errors import BadRequest, Damaged
 from ckptd.core.change import ManifestPart
+from ckptd.store.chains import Chains
 from ckptd.store.chunks.interface import Location
 from ckptd.store.chunks.memory import MemoryPacks
 from ckptd.store.chunks.packs import Packs
+from ckptd.store.reader import PartReader
 from tests.ckptd.store.chunks.conformance import LINEAGE, numbered
 from tests.ckptd.store.saving import DOCUMENT, Store, memory_packs, noise_source, part
 
@@ -175,6 +177,6 @@ def test_another_stores_key_reads_nothing(noise: Callable[[int], bytes]) -> None
     """Ids are keyed: a pack that came from another store doesn't verify here."""
     store = Store()
     (its,) = store.save(part(noise(100)))
-    store.reader = type(store.reader)(store.chunks, b"?" * 32)
+    store.reader = PartReader(Chains(store.chunks, b"?" * 32))
     with pytest.raises(Damaged):
         store.load(its)

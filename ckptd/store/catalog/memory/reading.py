@@ -9,7 +9,8 @@ from ckptd.core.change import (
     Place,
     ProcessRow,
 )
-from ckptd.core.ids import BodyKey, CheckpointKey, PackKey, ProcessKey
+from ckptd.core.encoding import DEPTH_MAX
+from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey, ProcessKey
 from ckptd.core.journal import FAILED, Cut
 from ckptd.core.process_table import State
 from ckptd.store.catalog.interface import (
@@ -128,6 +129,16 @@ class MemoryReader:
             if (one.namespace, one.row.id) == (namespace, id) and one.state != CONDEMNED:
                 return one.row
         return None
+
+    def chain(self, key: ChunkKey) -> Sequence[ChunkRow]:
+        chunks, at = self._committed().chunks, key
+        links: list[ChunkRow] = []
+        while at in chunks and len(links) <= DEPTH_MAX:
+            links.append(chunks[at].row)
+            if links[-1].base is None:
+                break
+            at = links[-1].base
+        return links
 
     def packs(self) -> Mapping[PackKey, str]:
         return {key: pack.name for key, pack in self._committed().packs.items()}

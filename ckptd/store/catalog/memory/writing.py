@@ -119,8 +119,7 @@ class MemoryCatalog:
             key = BodyKey(max(tables.bodies, default=0) + 1)
             tables.bodies[key] = StoredBody(namespace, hash, tuple(chunks))
             for chunk in chunks:
-                assert tables.chunks[chunk].state != CONDEMNED
-                tables.chunks[chunk] = replace(tables.chunks[chunk], state=LIVE)
+                _refer(tables, chunk)
             return key
 
         return self._within(work)
@@ -133,10 +132,11 @@ class MemoryCatalog:
             free = [key for key in tables.bodies if key not in referred]
             for body in free:
                 del tables.bodies[body]
-            used = {chunk for body in tables.bodies.values() for chunk in body.chunks}
             doomed = [key for key, chunk in tables.chunks.items() if chunk.state == CONDEMNED]
             for key in doomed:
                 del tables.chunks[key]
+            used = {chunk for body in tables.bodies.values() for chunk in body.chunks}
+            used |= {chunk.row.base for chunk in tables.chunks.values() if chunk.row.base is not None}
             unused = [key for key, chunk in tables.chunks.items() if key not in used and chunk.row.id not in held]
             for key, chunk in list(tables.chunks.items()):
                 if key not in used:
@@ -242,13 +242,30 @@ class MemoryCatalog:
 
 
 def _add_chunk(tables: Tables, namespace: int, pack: PackKey, new: NewChunk) -> ChunkKey:
-    found = [key for key, one in tables.chunks.items() if (one.namespace, one.row.id) == (namespace, new.id)]
-    if found and tables.chunks[found[0]].state != CONDEMNED:
-        return found[0]
-    key = found[0] if found else ChunkKey(max(tables.chunks, default=0) + 1)
-    row = ChunkRow(key, new.id, pack, new.offset, new.stored_bytes, new.plain_bytes, new.encoding)
+    found = _find(tables, namespace, new.id)
+    if found is not None and tables.chunks[found].state != CONDEMNED:
+        return found
+    base, depth = None, 0
+    if new.base is not None:
+        base = _find(tables, namespace, new.base)
+        assert base is not None
+        _refer(tables, base)
+        depth = tables.chunks[base].row.depth + 1
+    key = found if found is not None else ChunkKey(max(tables.chunks, default=0) + 1)
+    row = ChunkRow(key, new.id, pack, new.offset, new.stored_bytes, new.plain_bytes, new.encoding, base, depth)
     tables.chunks[key] = StoredChunk(row, namespace, ZERO)
     return key
+
+
+def _find(tables: Tables, namespace: int, id: bytes) -> ChunkKey | None:
+    found = [key for key, one in tables.chunks.items() if (one.namespace, one.row.id) == (namespace, id)]
+    return found[0] if found else None
+
+
+def _refer(tables: Tables, key: ChunkKey) -> None:
+    """Something refers to a chunk from now on."""
+    assert tables.chunks[key].state != CONDEMNED
+    tables.chunks[key] = replace(tables.chunks[key], state=LIVE)
 
 
 def _protected(tables: Tables, process: StoredProcess, now: int, abandoned_after: int) -> set[CheckpointKey]:

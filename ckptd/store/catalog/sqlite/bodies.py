@@ -1,7 +1,8 @@
 """Packs, chunks and bodies: rows for bytes that are on disk already, and how they go when nothing refers to them.
 
-A chunk's life: ZERO until a body refers to it, LIVE, ZERO again, CONDEMNED, gone. Each step is a transaction; a save
-that meets a CONDEMNED chunk brings its bytes anew, and the row gets the new place.
+A chunk's life: ZERO until a body or a delta refers to it, LIVE, ZERO again, CONDEMNED, gone. Each step is a
+transaction; a save that meets a CONDEMNED chunk brings its bytes anew, and the row gets the new place. A delta refers
+to its base as long as it has a row, CONDEMNED or not: until then it may be read.
 """
 
 from collections.abc import Sequence
@@ -42,22 +43,49 @@ def _add_chunk(
     connection: apsw.Connection, namespace: int, pack: PackKey, chunk: NewChunk, at: int
 ) -> tuple[ChunkKey, bool]:
     """(key, whether these bytes are the ones that count: of two saves with the same new chunk the first one's do)."""
-    place = (ZERO, at, pack, chunk.offset, chunk.stored_bytes, chunk.encoding)
     row = connection.execute(
-        "SELECT k,state,pack,stored FROM chunk WHERE ns=? AND id=?", (namespace, chunk.id)
+        "SELECT k,state,pack,stored,base FROM chunk WHERE ns=? AND id=?", (namespace, chunk.id)
     ).fetchone()
+    if row is not None and row[1] != CONDEMNED:
+        return row[0], False
+    base, depth = _refer(connection, namespace, chunk.base)
+    place = (ZERO, at, pack, chunk.offset, chunk.stored_bytes, chunk.encoding, base, depth)
     if row is None:
         connection.execute(
-            "INSERT INTO chunk(state,since,pack,at,stored,encoding,ns,id,refs,bytes,depth) VALUES(?,?,?,?,?,?,?,?,0,?,0)",
+            "INSERT INTO chunk(state,since,pack,at,stored,encoding,base,depth,ns,id,refs,bytes)"
+            " VALUES(?,?,?,?,?,?,?,?,?,?,0,?)",
             (*place, namespace, chunk.id, chunk.plain_bytes),
         )
         return ChunkKey(connection.last_insert_rowid()), True
-    key, state, old_pack, old_stored = row
-    if state != CONDEMNED:
-        return key, False
+    key, _, old_pack, old_stored, old_base = row
     connection.execute("UPDATE pack SET live=live-? WHERE k=?", (old_stored, old_pack))
-    connection.execute("UPDATE chunk SET state=?,since=?,pack=?,at=?,stored=?,encoding=? WHERE k=?", (*place, key))
+    connection.execute(
+        "UPDATE chunk SET state=?,since=?,pack=?,at=?,stored=?,encoding=?,base=?,depth=? WHERE k=?", (*place, key)
+    )
+    if old_base is not None:
+        _unrefer(connection, [old_base], at)
     return key, True
+
+
+def _refer(connection: apsw.Connection, namespace: int, base: bytes | None) -> tuple[int | None, int]:
+    """Count a delta as a reference to its base: (the base's key, the delta's depth)."""
+    if base is None:
+        return None, 0
+    row = connection.execute(
+        "UPDATE chunk SET refs=refs+1,state=0 WHERE ns=? AND id=? AND state<2 RETURNING k,depth", (namespace, base)
+    ).fetchone()
+    # The holds see to it, as they do for a new body's chunks.
+    assert row is not None, "the base of a new delta is condemned or gone"
+    return row[0], row[1] + 1
+
+
+def _unrefer(connection: apsw.Connection, chunks: Sequence[int], now: int) -> None:
+    """A reference less, for each time that a chunk is named; one without any is ZERO."""
+    connection.executemany("UPDATE chunk SET refs=refs-1 WHERE k=?", [(key,) for key in chunks])
+    connection.executemany(
+        "UPDATE chunk SET state=?,since=? WHERE k=? AND refs=0 AND state=?",
+        [(ZERO, now, key, LIVE) for key in dict.fromkeys(chunks)],
+    )
 
 
 def add_body(
@@ -86,9 +114,10 @@ def sweep(connection: apsw.Connection, held: frozenset[bytes], now: int, limit: 
     transaction.
     """
     freed = _free_bodies(connection, now, limit)
-    dying = list(connection.execute(f"SELECT k,pack,stored FROM {_DYING} LIMIT ?", (CONDEMNED, limit)))
-    connection.executemany("DELETE FROM chunk WHERE k=?", [(key,) for key, _, _ in dying])
-    connection.executemany("UPDATE pack SET live=live-? WHERE k=?", [(stored, pack) for _, pack, stored in dying])
+    dying = list(connection.execute(f"SELECT k,pack,stored,base FROM {_DYING} LIMIT ?", (CONDEMNED, limit)))
+    connection.executemany("DELETE FROM chunk WHERE k=?", [(key,) for key, *_ in dying])
+    connection.executemany("UPDATE pack SET live=live-? WHERE k=?", [(stored, pack) for _, pack, stored, _ in dying])
+    _unrefer(connection, [base for *_, base in dying if base is not None], now)
     condemned: list[int] = []
     for key, id_ in connection.execute(f"SELECT k,id FROM {_DYING}", (ZERO,)):
         if id_ not in held:
@@ -109,11 +138,7 @@ def _free_bodies(connection: apsw.Connection, now: int, limit: int) -> int:
         if len(chunks) >= limit:
             break
     connection.executemany("DELETE FROM body WHERE k=?", [(key,) for key in bodies])
-    connection.executemany("UPDATE chunk SET refs=refs-1 WHERE k=?", [(key,) for key in chunks])
-    connection.executemany(
-        "UPDATE chunk SET state=?,since=? WHERE k=? AND refs=0 AND state=?",
-        [(ZERO, now, key, LIVE) for key in dict.fromkeys(chunks)],
-    )
+    _unrefer(connection, chunks, now)
     return len(bodies)
 
 

@@ -10,7 +10,8 @@ import msgpack
 
 from ckptclient.errors import UnknownCheckpoint
 from ckptd.core.change import CheckpointRow, CheckpointType, Place, ProcessRow
-from ckptd.core.ids import BodyKey, CheckpointKey, PackKey, ProcessKey
+from ckptd.core.encoding import DEPTH_MAX
+from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey, ProcessKey
 from ckptd.core.journal import Cut
 from ckptd.core.process_table import State
 from ckptd.store.catalog.interface import ChunkRow, Content, Event, Filter, JournalRow, Suspect, Totals
@@ -33,6 +34,10 @@ _PROCESS = f"SELECT {PROCESS_COLUMNS} FROM process"
 _CANDIDATES = """SELECT k FROM checkpoint c WHERE process=?1 AND place!=1 AND has_state>=?2 AND NOT EXISTS(
   SELECT 1 FROM journal_cut x WHERE x.process=?1 AND c.seq>x.after_seq AND c.seq<=x.upto_seq)
   ORDER BY seq DESC LIMIT ?3"""
+
+_CHAIN = f"""WITH RECURSIVE chain(key,n) AS (VALUES(?1,0) UNION ALL
+  SELECT base,n+1 FROM chain JOIN chunk ON k=key WHERE base IS NOT NULL AND n<?2)
+SELECT {CHUNK_COLUMNS} FROM chain JOIN chunk ON k=key ORDER BY n"""
 
 # An item is what its newest record says, unless a rewind has set that one aside.
 _UNCUT = "NOT EXISTS(SELECT 1 FROM journal_cut x WHERE x.process=j.process AND j.pos>=x.after_pos AND j.pos<x.upto_pos)"
@@ -178,6 +183,9 @@ class SqliteReader:
     def find_chunk(self, namespace: int, id: bytes) -> ChunkRow | None:
         row = self._one(f"SELECT {CHUNK_COLUMNS} FROM chunk WHERE ns=? AND id=? AND state<2", (namespace, id))
         return chunk_row(row) if row else None
+
+    def chain(self, key: ChunkKey) -> Sequence[ChunkRow]:
+        return [chunk_row(row) for row in self._all(_CHAIN, (key, DEPTH_MAX))]
 
     def packs(self) -> Mapping[PackKey, str]:
         return dict(self._all("SELECT k,name FROM pack"))

@@ -56,7 +56,7 @@ def checkpoint_row(row: Sequence[Any]) -> CheckpointRow:
     )  # fmt: skip
 
 
-CHUNK_COLUMNS = "k,id,pack,at,stored,bytes,encoding"
+CHUNK_COLUMNS = "k,id,pack,at,stored,bytes,encoding,base,depth"
 
 
 def chunk_row(row: Sequence[Any]) -> ChunkRow:

@@ -85,8 +85,9 @@ def sweep(catalog: Catalog, held: Sequence[bytes] = (), limit: int = 2) -> None:
         pass
 
 
-def chunk(number: int, offset: int = 152) -> NewChunk:
-    return NewChunk(number.to_bytes(32, "big"), offset, 10, 20, 0)
+def chunk(number: int, offset: int = 152, base: int | None = None) -> NewChunk:
+    its = None if base is None else base.to_bytes(32, "big")
+    return NewChunk(number.to_bytes(32, "big"), offset, 10, 20, 0 if base is None else 3, its)
 
 
 class Conformance:
@@ -659,6 +660,64 @@ class Conformance:
         assert [(row.pack, row.offset) for row in places if row] == [(second, 500), (first, 300)]
         sweep(catalog)
         assert [name for _, name in catalog.dead_packs()] == ["first", "second"]
+
+    def test_a_delta_keeps_its_base_until_its_own_row_is_gone(self, catalog: Catalog, reader: CatalogReader) -> None:
+        pack = catalog.add_pack("pack", NOW)
+        one, *_ = catalog.add_chunks(UID, pack, [chunk(1), chunk(2, 300)], NOW)
+        two, three = catalog.add_chunks(UID, pack, [chunk(3, 500, base=1), chunk(4, 700, base=3)], NOW)
+        rows = reader.chain(three)
+        assert [(row.key, row.base, row.depth) for row in rows] == [(three, two, 2), (two, one, 1), (one, None, 0)]
+        assert (reader.chain(two), reader.find_chunk(UID, chunk(4).id)) == (rows[1:], rows[0])
+        left = []
+        while catalog.sweep(frozenset(), NOW, 9):
+            left.append([bool(reader.chain(key)) for key in (one, two, three)])
+        assert left == [[True, True, True], [True, True, False], [True, False, False]]
+        assert reader.chain(one) == []
+
+    def test_a_delta_that_was_there_already_is_no_second_reference(
+        self, catalog: Catalog, reader: CatalogReader
+    ) -> None:
+        pack = catalog.add_pack("pack", NOW)
+        for _ in range(2):
+            catalog.add_chunks(UID, pack, [chunk(1)], NOW)
+            catalog.add_chunks(UID, pack, [chunk(2, 300, base=1)], NOW)
+        sweep(catalog)
+        assert reader.find_chunk(UID, chunk(1).id) is None
+        assert len(catalog.dead_packs()) == 1
+
+    def test_a_condemned_delta_that_comes_back_stands_on_another_base(
+        self, catalog: Catalog, reader: CatalogReader
+    ) -> None:
+        pack = catalog.add_pack("pack", NOW)
+        bases = frozenset(chunk(n).id for n in (1, 2))
+        catalog.add_chunks(UID, pack, [chunk(1), chunk(2, 300)], NOW)
+        (key,) = catalog.add_chunks(UID, pack, [chunk(3, 500, base=1)], NOW)
+        catalog.sweep(bases, NOW, 9)
+        assert catalog.add_chunks(UID, pack, [chunk(3, 700, base=2)], NOW) == [key]
+        sweep(catalog, held=[chunk(3).id])
+        assert [row.id for row in reader.chain(key)] == [chunk(3).id, chunk(2).id]
+        assert reader.find_chunk(UID, chunk(1).id) is None
+        sweep(catalog)
+        assert len(catalog.dead_packs()) == 1
+
+    def test_a_held_base_outlives_its_deltas(self, catalog: Catalog, reader: CatalogReader) -> None:
+        pack = catalog.add_pack("pack", NOW)
+        catalog.add_chunks(UID, pack, [chunk(1)], NOW)
+        catalog.add_chunks(UID, pack, [chunk(2, 300, base=1)], NOW)
+        sweep(catalog, held=[chunk(1).id])
+        assert reader.find_chunk(UID, chunk(2).id) is None
+        assert reader.find_chunk(UID, chunk(1).id) is not None
+
+    @pytest.mark.parametrize("base", [1, 2])
+    def test_a_delta_to_a_condemned_chunk_or_to_none_is_a_bug_and_leaves_nothing(
+        self, catalog: Catalog, reader: CatalogReader, base: int
+    ) -> None:
+        pack = catalog.add_pack("pack", NOW)
+        catalog.add_chunks(UID, pack, [chunk(1)], NOW)
+        catalog.sweep(frozenset(), NOW, 9)
+        with pytest.raises(AssertionError):
+            catalog.add_chunks(UID, pack, [chunk(3, 500, base=base)], NOW)
+        assert reader.find_chunk(UID, chunk(3).id) is None
 
     def test_a_body_of_a_condemned_chunk_is_a_bug_and_leaves_nothing(self, catalog: Catalog) -> None:
         (key,) = catalog.add_chunks(UID, catalog.add_pack("pack", NOW), [chunk(1)], NOW)

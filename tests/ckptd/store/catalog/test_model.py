@@ -6,6 +6,7 @@ answered must be there, and what was not committed must not.
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +25,7 @@ from ckptd.core.process_table import Act, State
 from ckptd.store.catalog.interface import EXPIRE_FROM_START, Catalog, CatalogReader, Filter, NewChunk
 from ckptd.store.catalog.memory import MemoryCatalog
 from ckptd.store.catalog.sqlite import open_catalog
+from ckptd.store.catalog.sqlite.rows import unpack_keys
 from tests.ckptd.store.catalog.changes import (
     CHUNK_KEY,
     LINEAGE,
@@ -188,15 +190,18 @@ class Catalogs(RuleBasedStateMachine):
         """The last batch again, as after a lost connection; what has no request id is judged anew."""
         self.both(lambda catalog: outcomes(catalog, [change for change in self.last if change.request is not None]))
 
-    @rule(lists=st.lists(CHUNKS, min_size=1, max_size=2), key=KEYS)
-    def save_large(self, lists: list[list[int]], key: int) -> None:
+    @rule(lists=st.lists(CHUNKS, min_size=1, max_size=2), key=KEYS, deltas=st.booleans())
+    def save_large(self, lists: list[list[int]], key: int, deltas: bool) -> None:
         row = self.row(key)
         seq = row.next_seq if row is not None else 1
+
+        # As a save does, which holds what it stands on: only what may be shared is a base.
+        usable = [n for n in range(1, 6) if deltas and self.readers[0].find_chunk(UID, chunk_id(n)) is not None]
 
         def act(catalog: Catalog) -> object:
             with catalog.transaction():
                 pack = catalog.add_pack(f"pack {self.at}", self.at)
-                bodies = [self.body(catalog, pack, numbers) for numbers in lists]
+                bodies = [self.body(catalog, pack, numbers, usable) for numbers in lists]
                 parts = tuple(part(body) for body in bodies)
                 change = save(key, seq, self.right(key, None), small=None, parts=parts)
                 return bodies, outcomes(catalog, [change])
@@ -204,10 +209,21 @@ class Catalogs(RuleBasedStateMachine):
         self.at += 1
         self.both(act)
 
-    def body(self, catalog: Catalog, pack: PackKey, numbers: Sequence[int]) -> BodyKey:
-        chunks = [NewChunk(bytes([n]) * 32, 152 + n * 1000 + self.at % 1000, 10 + n, 20, 0) for n in numbers]
-        keys: Sequence[ChunkKey] = catalog.add_chunks(UID, pack, chunks, self.at)
-        return catalog.add_body(UID, bytes(numbers), 20 * len(numbers), keys)
+    def body(self, catalog: Catalog, pack: PackKey, numbers: Sequence[int], usable: Sequence[int]) -> BodyKey:
+        bases = {n: max([one for one in usable if one < n], default=None) for n in numbers}
+        chunks = [
+            NewChunk(
+                chunk_id(n),
+                152 + n * 1000 + self.at % 1000,
+                10 + n,
+                20,
+                0 if base is None else 3,
+                chunk_id(base) if base else None,
+            )
+            for n, base in bases.items()
+        ]
+        keys = dict(zip(bases, catalog.add_chunks(UID, pack, chunks, self.at), strict=True))
+        return catalog.add_body(UID, bytes(numbers), 20 * len(numbers), [keys[n] for n in numbers])
 
     # Maintenance
 
@@ -290,6 +306,10 @@ class Catalogs(RuleBasedStateMachine):
         recount(self.directory / (f"life{self.lives}" if self.lives else ".") / "catalog.db")
 
 
+def chunk_id(number: int) -> bytes:
+    return bytes([number]) * 32
+
+
 def outcomes(catalog: Catalog, batch: Sequence[Change]) -> list[object]:
     return [type(one) if isinstance(one, CkptdError) else one for one in catalog.apply(batch)]
 
@@ -325,7 +345,8 @@ def everything(reader: CatalogReader) -> dict[str, Any]:
         "dependencies": reader.dependencies(list(rows)),
         "contents": [(one.manifest, one.small, [list(some) for some in one.bodies]) for one in contents.values()],
         "chunks": [reader.body_chunks(body) for one in contents.values() for some in one.bodies for body in some],
-        "shared": [reader.find_chunk(UID, bytes([n]) * 32) for n in range(1, 6)],
+        "shared": [reader.find_chunk(UID, chunk_id(n)) for n in range(1, 6)],
+        "chains": [reader.chain(ChunkKey(key)) for key in range(1, 12)],
         "packs": reader.packs(),
         "events": reader.events(2, UID, None, 9),
         "last event": reader.last_event(),
@@ -388,6 +409,10 @@ RECOUNTS = {
         "SELECT k,state=0 FROM chunk",
         "SELECT k,refs>0 FROM chunk",
     ),
+    "depths of deltas": (
+        "SELECT k,depth FROM chunk",
+        "SELECT k,coalesce((SELECT depth+1 FROM chunk b WHERE b.k=c.base),0) FROM chunk c",
+    ),
     "newest records": (
         "SELECT process,ordinal,digest,pos,kind FROM journal_item",
         "SELECT process,ordinal,digest,max(pos),kind FROM journal GROUP BY 1,2,3",
@@ -409,6 +434,7 @@ RECOUNTS = {
         "SELECT checkpoint FROM alias WHERE checkpoint NOT IN (SELECT k FROM checkpoint) UNION ALL "
         "SELECT body FROM part WHERE body NOT IN (SELECT k FROM body) UNION ALL "
         "SELECT pack FROM chunk WHERE pack NOT IN (SELECT k FROM pack) UNION ALL "
+        "SELECT base FROM chunk WHERE base NOT IN (SELECT k FROM chunk) UNION ALL "
         "SELECT process FROM journal WHERE process NOT IN (SELECT k FROM process)",
     ),
 }
@@ -419,6 +445,11 @@ def recount(path: Path) -> None:
     with _opened(path) as connection:
         for what, (kept, counted) in RECOUNTS.items():
             assert sorted(connection.execute(kept)) == sorted(connection.execute(counted)), what
+        listed = Counter(
+            key for (packed,) in connection.execute("SELECT chunks FROM body") for key in unpack_keys(packed)
+        )
+        listed.update(key for (key,) in connection.execute("SELECT base FROM chunk WHERE base IS NOT NULL"))
+        assert dict(connection.execute("SELECT k,refs FROM chunk WHERE refs>0")) == listed, "references to chunks"
 
 
 Catalogs.TestCase.settings = settings(
