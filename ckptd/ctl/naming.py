@@ -83,3 +83,14 @@ def qualified(session: Session, info: results.ProcessInfo | results.CheckpointIn
     """
     name = info.process_id if isinstance(info, results.ProcessInfo) else info.checkpoint_id
     return f"{info.user}/{name}" if session.is_operator and ("/" in name or info.user != session.user) else name
+
+
+def numbered(session: Session, info: results.CheckpointInfo) -> str:
+    """The name of a checkpoint that never comes to mean another one, as an id that its maker chose may while it is read."""
+    return f"{qualified_process(session, info)}@{info.seq}"
+
+
+def qualified_process(session: Session, info: results.CheckpointInfo) -> str:
+    """The process of a checkpoint, as `qualified` names one."""
+    user = f"{info.user}/" if session.is_operator and ("/" in info.process_id or info.user != session.user) else ""
+    return f"{user}{info.process_id}"

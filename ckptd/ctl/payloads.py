@@ -1,49 +1,36 @@
-"""Verbs that carry payloads: `cat` and `restore` bring parts out, `put` brings files in.
+"""Verbs that bring parts out: `cat` to stdout, `restore` to files.
 
 A part becomes a file under its own name; what a file's name can't have is written as in an address (`state%2F0`).
-Bytes are read piece by piece and verified by the daemon. Not for: states as Python values, which are the client's.
+Bytes are read piece by piece and verified by the daemon. Not for: bringing parts in (`sending`).
 """
 
 import re
 import shlex
 from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 
-import msgpack
-
 from ckptclient import calls, results
-from ckptclient.calls import UNNUMBERED
 from ckptclient.errors import BadRequest, CkptdError, Conflict, Damaged, NotFound
 from ckptclient.payload import Part, decode, decode_value
-from ckptclient.wire import limits, params
-from ckptd.ctl import documents, moments, naming, shown
+from ckptclient.wire import limits
+from ckptd.ctl import documents, naming, shown
 from ckptd.ctl.answer import Answer, Lines, Raw, done
 from ckptd.ctl.session import Answered, Session
 
 PIECES_AHEAD = 8
-"""Pieces asked for, or sent, before the first is answered: a frame is a megabyte, and a round trip costs more."""
+"""Pieces asked for before the first is answered: a frame is a megabyte, and a round trip costs more."""
 
 DECODED_BYTES_MAX = 64 << 20
 """Largest value that is printed: beyond it nobody reads it."""
 
-FILE_FORM: bytes = msgpack.packb({"kind": "file"})
-"""The form of a part that was a file: bytes without more to say of them."""
-
-INLINE_BYTES_MAX = limits.piece_bytes_max // 2
-"""Files up to this sum go inside the save's own frame, with room for their names and forms."""
-
 _NOT_IN_A_NAME = re.compile(r"[/%\x00-\x1f\x7f]")
-
-
-# --- out ---
 
 
 def pieces(session: Session, info: results.CheckpointContent, index: int) -> Iterator[bytes]:
     """The plain bytes of one part; raises DAMAGED where they don't verify."""
-    name, size_bytes = naming.qualified(session, info), info.parts[index].size_bytes
+    name, size_bytes = naming.numbered(session, info), info.parts[index].size_bytes
     offsets = range(0, size_bytes, limits.piece_bytes_max)
     waiting: list[Answered[bytes]] = []
     for offset in offsets:
@@ -182,87 +169,3 @@ def _write(path: Path, data: Iterator[bytes]) -> None:
 
 def _unwritable(path: Path, error: OSError) -> BadRequest:
     return BadRequest(f"{path} can't be written: {error.strerror}", hint="make room, or name another directory")
-
-
-# --- in ---
-
-
-def put(
-    session: Session, *, process: str, files: tuple[str, ...], kind: str, task: str | None, description: str,
-    tag: tuple[str, ...], ttl: str | None,
-) -> Answer:  # fmt: skip
-    """Save files as a checkpoint."""
-    paths = [Path(file) for file in files]
-    sizes = [_size(path) for path in paths]
-    names = [path.name for path in paths]
-    for before, name in pairwise(sorted(names)):
-        if before == name:
-            raise BadRequest(
-                f"two of the files are called {name}", hint="parts are named by file name: put them one by one"
-            )
-    ttl_seconds = moments.seconds(ttl) if ttl else None
-    wanted = params.Save(
-        request=UNNUMBERED, process_id=process, task_id=task, type=kind, description=description, tags=tag, ttl_seconds=ttl_seconds,
-    )  # fmt: skip
-    saved = _save(session, wanted, paths, names, sizes)
-    total = sum(sizes)
-    return done(
-        f"saved {saved.checkpoint_id}: {shown.counted(len(files), 'file')}, {shown.size(total)}",
-        checkpoint_id=saved.checkpoint_id,
-        seq=saved.seq,
-        created_at=documents.time_of(saved.created_at),
-        expires_at=documents.time_of(saved.expires_at),
-        parts=names,
-        size_bytes=total,
-    )
-
-
-def _size(path: Path) -> int:
-    try:
-        if path.is_dir():
-            raise BadRequest(f"{path} is a directory", hint="name files; a directory can be put as an archive of it")
-        return path.stat().st_size
-    except OSError as error:
-        raise BadRequest(f"{path} can't be read: {error.strerror}", hint="name files that you may read") from error
-
-
-def _save(
-    session: Session, wanted: params.Save, paths: Sequence[Path], names: Sequence[str], sizes: Sequence[int]
-) -> results.SavedInfo:
-    if sum(sizes) <= INLINE_BYTES_MAX:
-        parts = [
-            params.PartData(name=name, form=FILE_FORM, data=b"".join(_read(path, size_bytes)))
-            for path, name, size_bytes in zip(paths, names, sizes, strict=True)
-        ]
-        return session.call(calls.save(replace(wanted, parts=tuple(parts))))
-    session.call(calls.ping())  # an upload belongs to a connection, so there must be one
-    connection = session.daemon.connection
-    plans = tuple(
-        params.PartPlan(name=name, form=FILE_FORM, size_bytes=size) for name, size in zip(names, sizes, strict=True)
-    )
-    upload = session.call(calls.open_upload(plans, connection))
-    waiting: list[Answered[None]] = []
-    for index, (path, size_bytes) in enumerate(zip(paths, sizes, strict=True)):
-        offset = 0
-        for piece in _read(path, size_bytes):
-            waiting.append(session.daemon.submit(calls.write_part(upload, index, offset, piece, connection)))
-            offset += len(piece)
-            if len(waiting) == PIECES_AHEAD:
-                waiting.pop(0).result()
-    for answered in waiting:
-        answered.result()
-    return session.call(calls.save(replace(wanted, upload=upload), connection))
-
-
-def _read(path: Path, size_bytes: int) -> Iterator[bytes]:
-    """A file's bytes, of which there are as many as there were when it was looked at."""
-    left = size_bytes
-    try:
-        with path.open("rb") as file:
-            while left and (piece := file.read(min(left, limits.piece_bytes_max))):
-                left -= len(piece)
-                yield piece
-            if left or file.read(1):
-                raise Conflict(f"{path} changed while it was read", hint="put it when nobody writes to it")
-    except OSError as error:
-        raise BadRequest(f"{path} can't be read: {error.strerror}") from error

@@ -86,6 +86,8 @@ class World:
     """One line of talk, on stderr."""
     terminal: Callable[[], os.terminal_size | None]
     """The size of the terminal that the answer goes to; None where it goes elsewhere."""
+    draw: Callable[[str], None] | None = None
+    """Write over the last line of the terminal that the talk goes to; None where it goes elsewhere."""
 
 
 def connect(common: Common, environ: Mapping[str, str]) -> Daemon:
@@ -109,6 +111,11 @@ def _say(line: str) -> None:
     sys.stderr.flush()
 
 
+def _draw(line: str) -> None:
+    sys.stderr.write(f"\r{line}\x1b[K")
+    sys.stderr.flush()
+
+
 def _terminal() -> os.terminal_size | None:
     return shutil.get_terminal_size() if sys.stdout.isatty() else None
 
@@ -124,6 +131,7 @@ def real_world() -> World:
         asks=lambda: sys.stdin.isatty() and sys.stderr.isatty(),
         say=_say,
         terminal=_terminal,
+        draw=_draw if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else None,
     )
 
 

@@ -19,16 +19,20 @@ from ckptd.ctl import (
     configuration,
     events,
     explaining,
+    exporting,
     health,
     history,
+    importing,
     moments,
     payloads,
     processes,
+    sending,
     stores,
 )
 from ckptd.ctl.answer import Answer
 from ckptd.ctl.completing import CHECKPOINT, EITHER, PROCESS, TOPIC
 from ckptd.ctl.top import rows as top_rows, verb as live
+from ckptd.store.export.writing import LEVEL
 
 Runs = Callable[..., Answer | Iterator[Answer]]
 
@@ -146,13 +150,24 @@ VERBS: Final[tuple[Verb, ...]] = (
         (_one("id", CHECKPOINT), click.Argument(["directory"], type=click.Path()), _flag("--force", "Overwrite files that are there."))),
     Verb("put", "Save files as a checkpoint, each a part under its file name.",
         ("ckptctl put backup db.sqlite settings.toml", "ckptctl put backup db.sqlite --ttl '7 d' --tag nightly"),
-        payloads.put,
+        sending.put,
         (_one("process", PROCESS), click.Argument(["files"], type=click.Path(), nargs=-1, required=True),
          click.Option(["--type", "kind"], type=_TYPES, metavar="TYPE", default="custom", show_default=True, help=f"One of {', '.join(TYPES)}."),
          click.Option(["--task"], help="The task that it belongs to."),
          click.Option(["--description"], default="", help="A sentence about it."),
          click.Option(["--tag"], multiple=True, help="A tag; may be said again."),
          click.Option(["--ttl"], help='How long it is kept, as "12 h"; else as the daemon is configured.'))),
+    Verb("export", "One checkpoint as one file, for a colleague or another node; docs/read_export.py reads it without ckptd.",
+        ("ckptctl export train@latest train.export", "ckptctl export anna/etl@17 etl.export --force --level 12"),
+        exporting.export,
+        (_one("id", CHECKPOINT), click.Argument(["file"], type=click.Path()), _flag("--force", "Overwrite a file that is there."),
+         click.Option(["--level"], type=click.IntRange(0, 19), default=LEVEL, show_default=True, help="Of zstd: 19 for the smallest file, 0 not to compress."))),
+    Verb("import", "Make a checkpoint of an export file; a second import of it finds the first.",
+        ("ckptctl import train.export", "ckptctl import train.export --process train-copy --ttl '30 d'"),
+        importing.import_,
+        (click.Argument(["file"], type=click.Path()),
+         click.Option(["--process"], help="Of which process; else of the one that the file names, unless a worker of yours had it."),
+         click.Option(["--ttl"], default="7 d", show_default=True, help="How long it is kept from now."))),
     Verb("expire", "Put checkpoints into the trash, from where the cleanup takes them.",
         ("ckptctl expire train@17 --dry-run", "ckptctl expire train@17 train@18 --yes"),
         checkpoints.expire, (_many("ids", CHECKPOINT), _flag(*_DRY_RUN), _flag(*_YES))),

@@ -206,7 +206,8 @@ class Registration:
         self, entry: Entry, row: ProcessRow, choice: Choice, aside: Sequence[Suspect], changed: bool, careful: bool
     ) -> Map:
         context, now = self._context, self._context.clock.now()
-        resumed = row.epoch > 1
+        # Also nobody's process: its state was brought by an import, or by somebody who held nothing.
+        resumed = row.epoch > 1 or choice.with_state is not None
         warnings = ["the fingerprint is another one than at the beginning"] if changed and resumed else []
         warnings += [f"checkpoint {name} was walked past: {why}" for name, why in choice.skipped]
         return {

@@ -16,9 +16,9 @@ import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from ckptclient.errors import Busy, CkptdError, NoSpace, ReadOnly
 from ckptd.errors import StoreFailed
@@ -149,6 +149,32 @@ def publish(path: Path, data: bytes) -> None:
         raise _failure(error, "rename", draft) from error
     # Until its directory is synced the new name may be forgotten.
     sync_directory(path.parent)
+
+
+@contextlib.contextmanager
+def publishing(path: Path) -> Iterator[BinaryIO]:
+    """A file of any size to be written, that takes the place of whatever is called `path` when the block ends well.
+
+    For files that people name, outside of a store: an OSError stays one, the caller knows what to say of it. After a
+    crash the old file or the new one is there, whole; a block that raises leaves the old one.
+    """
+    draft = path.with_name(f".{path.name}.draft")
+    # What a crash left of an earlier call.
+    draft.unlink(missing_ok=True)
+    try:
+        with draft.open("xb") as file:
+            yield file
+            file.flush()
+            # The bytes before the name, as in `publish`.
+            os.fdatasync(file.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def remove(path: Path) -> None:

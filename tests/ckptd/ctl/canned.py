@@ -5,6 +5,7 @@ from typing import Any
 
 import msgpack
 
+from ckptclient.errors import UnknownCheckpoint
 from ckptclient.payload import encode_value
 from tests.fakes import EPOCH
 
@@ -96,6 +97,15 @@ SAVED: Map = {
     "checkpoint_id": "backup_custom_1", "seq": 1, "created_at": NOW, "expires_at": NOW + 24 * HOUR, "level": "disk", "due": None,
 }  # fmt: skip
 
+
+def get(packed: Mapping[str, object]) -> object:
+    """Every checkpoint is there, but those that an import would make."""
+    name = packed["checkpoint_id"]
+    if isinstance(name, str) and "_imported_" in name:
+        return UnknownCheckpoint(f"no checkpoint {name}", details={"what": "checkpoint"})
+    return {**checkpoint(), "parts": parts(STATE + FILES)}
+
+
 HEALTH: Map = {
     "at": NOW, "score": 92, "level": "healthy",
     "components": [
@@ -120,7 +130,7 @@ REPLIES: Mapping[str, object] = {
     "process.stop": {"asked": True},
     "journal.read": {"records": RECORDS, "next": None},
     "checkpoint.list": {"checkpoints": [checkpoint()], "next": None},
-    "checkpoint.get": {**checkpoint(), "parts": parts(STATE + FILES)},
+    "checkpoint.get": get,
     "checkpoint.save": SAVED,
     "checkpoint.delete": {"deleted": True},
     "checkpoint.pin": {"pinned": True},

@@ -91,7 +91,7 @@ class Refusing:
 def no_checkpoint(name: str) -> Refusing:
     """`checkpoint.get` that does not know this one."""
     missing = UnknownCheckpoint(f"no checkpoint {name}", details={"what": "checkpoint"})
-    return Refusing(missing, (name,), "checkpoint_id", canned.REPLIES["checkpoint.get"])
+    return Refusing(missing, (name,), "checkpoint_id", canned.get({"checkpoint_id": "etl-nightly@7"}))
 
 
 def screen(columns: int) -> Callable[[], os.terminal_size]:

@@ -16,7 +16,7 @@ def completions(daemon: FakeDaemon, words: list[str], incomplete: str) -> list[s
 @pytest.mark.parametrize(
     ("words", "incomplete", "expected"),
     [
-        ([], "e", ["expire", "events", "explain"]),
+        ([], "e", ["expire", "events", "explain", "export"]),
         (["config"], "", ["show", "check", "reload"]),
         (["stop"], "", ["crawl-eu", "etl-nightly"]),
         (["ls"], "etl", ["etl-nightly"]),

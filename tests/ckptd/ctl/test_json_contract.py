@@ -14,11 +14,17 @@ from ckptd.ctl import documents
 from ckptd.ctl.verbs import VERBS
 from tests.ckptd.ctl import canned
 from tests.ckptd.ctl.fakes import run
+from tests.ckptd.store.export.examples import part, written
 
 PAGE = (Path(__file__).parents[3] / "docs/CLI_JSON_OUTPUT.md").read_text(encoding="utf-8")
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-DIFFERS = {("completion", "script"): "...", ("version", "python"): "3.11.7"}
+DIFFERS = {
+    ("completion", "script"): "...",
+    ("version", "python"): "3.11.7",
+    ("export", "sha256"): "...",
+    ("export", "file_bytes"): 900,
+}
 """Of verb and key: what the example has in place of what depends on the machine."""
 
 
@@ -82,6 +88,7 @@ def object_problems(keys: dict[str, str], value: object, where: str) -> list[str
 @pytest.fixture
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "db.sqlite").write_bytes(b"x" * 1300)
+    (tmp_path / "job.export").write_bytes(written(part("state", b"x" * 1300)))
     monkeypatch.chdir(tmp_path)
 
 

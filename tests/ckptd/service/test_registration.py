@@ -50,6 +50,15 @@ async def test_a_dead_holder_bars_nobody(node: Node) -> None:
     assert (found["epoch"], found["resumed"]) == (2, True)
 
 
+@pytest.mark.parametrize("has_state", [True, False])
+async def test_a_state_that_was_brought_before_is_gone_on_with(node: Node, has_state: bool) -> None:
+    """As an import does it: nobody has held the process yet."""
+    worker = node.worker()
+    await worker.save(None, process_id="p", has_state=has_state)
+    found = await worker.register()
+    assert (found["epoch"], found["resumed"], found["state_checkpoint"] is not None) == (1, has_state, has_state)
+
+
 @pytest.mark.parametrize("state", ["paused", "interrupted", "failed"])
 async def test_an_unfinished_process_is_resumed_with_journal_and_progress(node: Node, state: str) -> None:
     worker = node.worker()

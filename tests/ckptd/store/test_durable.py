@@ -181,3 +181,31 @@ def test_a_reserve_that_does_not_fit_takes_nothing(tiny_disk: Path) -> None:
     with pytest.raises(NoSpace):
         durable.reserve(tiny_disk / "reserve", 2 << 20)
     assert not list(tiny_disk.iterdir())
+
+
+def test_publishing_syncs_the_bytes_before_the_name_and_then_the_name(tmp_path: Path, steps: list[str]) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / ".file.draft").write_bytes(b"what a crash left")
+    with durable.publishing(tmp_path / "file") as file:
+        file.write(b"new")
+        assert (tmp_path / "file").read_bytes() == b"old"
+    assert steps == ["sync file", "rename", "sync directory"]
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
+
+
+def test_publishing_leaves_the_old_file_where_the_block_or_a_sync_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    with pytest.raises(TypeError), durable.publishing(tmp_path / "file") as file:
+        file.write("no bytes")  # type: ignore[call-overload]
+    fail(monkeypatch, "fdatasync", errno.EIO)
+    with pytest.raises(OSError, match="Input/output"), durable.publishing(tmp_path / "file") as file:
+        file.write(b"new")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+def test_publishing_on_a_full_disk_is_an_oserror(tiny_disk: Path) -> None:
+    with pytest.raises(OSError, match="No space"), durable.publishing(tiny_disk / "file") as file:
+        file.write(bytes(2 << 20))
+    assert list(tiny_disk.iterdir()) == []
