@@ -5,10 +5,13 @@ are only ever added within a `SCHEMA`. Not for: people's tables.
 """
 
 import json
+from array import array
 from base64 import b64encode
+from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from math import isfinite
+from typing import Any
 
 from ckptclient import results
 from ckptclient.errors import CkptdError, Encoding
@@ -40,17 +43,48 @@ def value(packed: bytes | None) -> object:
 def jsonable(plain: object) -> object:
     """What JSON has no form for becomes the nearest that it has; the document of the contract has the table."""
     if plain is None or isinstance(plain, bool | int | str):
-        return plain
+        return plain if type(plain).__module__ == "builtins" else _scalar(plain)
     if isinstance(plain, float):
-        return plain if isfinite(plain) else {"text": repr(plain)}
+        return float(plain) if isfinite(plain) else {"text": repr(float(plain))}
     if isinstance(plain, bytes | bytearray | memoryview):
         return {"base64": b64encode(plain).decode()}
     if isinstance(plain, Mapping):
-        return {key if isinstance(key, str) else str(key): jsonable(inner) for key, inner in plain.items()}
+        return _object(plain)
     if isinstance(plain, datetime | date | time):
         return plain.isoformat()
-    if isinstance(plain, list | tuple | set | frozenset):
+    if isinstance(plain, list | tuple | set | frozenset | deque | array | range):
         return [jsonable(inner) for inner in plain]
+    if is_array(plain):
+        return _array(plain)
+    return _scalar(plain)
+
+
+def is_array(plain: object) -> bool:
+    """Whether it is a NumPy array; NumPy isn't loaded to find that out."""
+    return type(plain).__module__ == "numpy" and type(plain).__name__ == "ndarray"
+
+
+def _array(plain: Any) -> Document:
+    # Times as text: NumPy gives them as numbers of a unit, or not at all.
+    elements = plain.astype(str) if plain.dtype.kind in "mM" else plain
+    return {"dtype": str(plain.dtype), "shape": list(plain.shape), "data": jsonable(elements.tolist())}
+
+
+def _object(plain: Mapping[object, object]) -> object:
+    """An object, or its pairs where two keys would become one: nothing is left out."""
+    keys = [key if isinstance(key, str) else str(key) for key in plain]
+    if len(set(keys)) < len(keys):
+        return {"pairs": [[jsonable(key), jsonable(inner)] for key, inner in plain.items()]}
+    return {key: jsonable(inner) for key, inner in zip(keys, plain.values(), strict=True)}
+
+
+def _scalar(plain: object) -> object:
+    """A NumPy scalar as the number that it is; anything else as its text."""
+    item = getattr(plain, "item", None)
+    if callable(item) and hasattr(plain, "dtype"):
+        number = item()
+        if isinstance(number, bool | int | float | str | bytes):
+            return jsonable(number)
     return {"text": str(plain)}
 
 

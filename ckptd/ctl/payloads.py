@@ -1,22 +1,22 @@
-"""Verbs that bring parts out: `cat` to stdout, `restore` to files.
+"""Bytes of parts from the daemon, and the verb `cat` that gives them to stdout; owns the term *format* in the tool.
 
-A part becomes a file under its own name; what a file's name can't have is written as in an address (`state%2F0`).
-Bytes are read piece by piece and verified by the daemon. Not for: bringing parts in (`sending`).
+Bytes are read piece by piece and verified by the daemon. Not for: files (`restoring`), or bringing parts in (`sending`).
 """
 
-import re
 import shlex
 from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from pathlib import Path
+from tempfile import TemporaryFile
+from typing import NoReturn
 
 from ckptclient import calls, results
-from ckptclient.errors import BadRequest, CkptdError, Conflict, Damaged, NotFound
-from ckptclient.payload import Part, decode, decode_value
+from ckptclient.errors import BadRequest
+from ckptclient.payload import DOCUMENT
 from ckptclient.wire import limits
-from ckptd.ctl import documents, naming, shown
-from ckptd.ctl.answer import Answer, Lines, Raw, done
+from ckptd.ctl import documents, naming, shown, values
+from ckptd.ctl.answer import Answer, Lines, Raw
+from ckptd.ctl.arrays import write_npz
 from ckptd.ctl.session import Answered, Session
 
 PIECES_AHEAD = 8
@@ -25,7 +25,8 @@ PIECES_AHEAD = 8
 DECODED_BYTES_MAX = 64 << 20
 """Largest value that is printed: beyond it nobody reads it."""
 
-_NOT_IN_A_NAME = re.compile(r"[/%\x00-\x1f\x7f]")
+FORMATS: Sequence[str] = ("raw", "json", "npz")
+"""How parts can be given: byte for byte; as JSON, with arrays and bytes in words; as NumPy's `.npz`."""
 
 
 def pieces(session: Session, info: results.CheckpointContent, index: int) -> Iterator[bytes]:
@@ -41,57 +42,60 @@ def pieces(session: Session, info: results.CheckpointContent, index: int) -> Ite
         yield answered.result()
 
 
-def _index(info: results.CheckpointContent, part: str) -> int:
-    names = [one.name for one in info.parts]
-    if part in names:
-        return names.index(part)
-    listed = ", ".join(names) or "none"
-    raise NotFound(f"{info.checkpoint_id} has no part {part}", hint=f"its parts: {listed}", details={"what": "part"})
-
-
-def cat(session: Session, *, id: str, part: str, decode: bool) -> Answer:
-    """One part's bytes, or its value."""
+def cat(session: Session, *, id: str, part: str | None, as_: str) -> Answer:
+    """One part, or the whole, in a format."""
     info = naming.checkpoint(session, id)
-    index = _index(info, part)
-    found = info.parts[index]
-    document: documents.Document = {"checkpoint_id": info.checkpoint_id, "part": documents.part(found)}
-    if decode or session.common.json:
-        document["value"] = documents.jsonable(_value(session, info, index))
-        return Answer(document, (Lines(documents.pretty(document["value"])),))
-    data = pieces(session, info, index)
+    indexes = values.own(info) if part is None else [values.index_of(info, part)]
+    if session.common.json or as_ == "json":
+        return _as_json(session, info, indexes, whole=part is None)
+    if len(indexes) != 1:
+        name = DOCUMENT if as_ == "npz" else None
+        indexes = [index for index in indexes if info.parts[index].name == name] or _no_single(info)
+    return _as_bytes(session, id, info, indexes[0], as_)
+
+
+def _no_single(info: results.CheckpointContent) -> NoReturn:
+    names = ", ".join(one.name for one in info.parts) or "none"
+    raise BadRequest(
+        f"{info.checkpoint_id} has {shown.counted(len(info.parts), 'part')}, and only one can be given",
+        hint=f"say which: {names}; or --format json for all",
+    )
+
+
+def _as_json(session: Session, info: results.CheckpointContent, indexes: Sequence[int], *, whole: bool) -> Answer:
+    values.bounded(info, indexes, DECODED_BYTES_MAX)
+    found = {info.parts[index].name: documents.jsonable(value(session, info, index)) for index in indexes}
+    shows = found if whole else found[info.parts[indexes[0]].name]
+    part = None if whole else documents.part(info.parts[indexes[0]])
+    return Answer(
+        {"checkpoint_id": info.checkpoint_id, "part": part, "value": shows}, (Lines(documents.pretty(shows)),)
+    )
+
+
+def _as_bytes(session: Session, id: str, info: results.CheckpointContent, index: int, as_: str) -> Answer:
+    part = info.parts[index]
+    data = pieces(session, info, index) if as_ == "raw" else npz(session, info, index)
     first = next(data, b"")  # here, so that what can't be read at all leaves nothing on stdout
     if session.world.terminal() is not None and not _is_text(first):
         raise BadRequest(
-            f"part {part} is {shown.size(found.size_bytes)} that a terminal can't show",
-            hint=f"ckptctl cat {shlex.quote(id)} {shlex.quote(part)} --decode, or > FILE",
+            f"part {part.name} is {shown.size(part.size_bytes)} that a terminal can't show",
+            hint=f"ckptctl cat {shlex.quote(id)} {shlex.quote(part.name)} --format json, or > FILE",
         )
-    return Answer(document, (Raw(chain((first,), data)),))
+    return Answer({}, (Raw(chain((first,), data)),))
 
 
-def _form(part: results.PartInfo) -> documents.Document:
-    form = documents.value(part.form)
-    return form if isinstance(form, dict) else {}
+def npz(session: Session, info: results.CheckpointContent, index: int) -> Iterator[bytes]:
+    """A part's value as an `.npz`, in pieces; it is written before the first is given."""
+    with TemporaryFile() as file:
+        write_npz(value(session, info, index), file)
+        file.seek(0)
+        while piece := file.read(limits.piece_bytes_max):
+            yield piece
 
 
-def _value(session: Session, info: results.CheckpointContent, index: int) -> object:
-    """What a part holds; the document of a state draws in the buffers that lie beside it."""
-    part = info.parts[index]
-    kind = _form(part).get("kind")
-    size_bytes = info.size_bytes if kind == "document" else part.size_bytes
-    if size_bytes > DECODED_BYTES_MAX:
-        raise BadRequest(
-            f"{shown.size(size_bytes)} are too much to decode here",
-            hint=f"ckptctl restore {info.process_id}@{info.seq} DIR writes them to files",
-        )
-
-    def load(name: str) -> Part:
-        found = _index(info, name)
-        return Part(name, _form(info.parts[found]), b"".join(pieces(session, info, found)))
-
-    if kind == "document":
-        return decode({}, loader=load)
-    data = load(part.name).data
-    return decode_value(data) if kind == "progress" else data
+def value(session: Session, info: results.CheckpointContent, index: int) -> object:
+    """What a part holds."""
+    return values.value(info, index, lambda of, part: pieces(session, of, part))
 
 
 def _is_text(piece: bytes) -> bool:
@@ -101,71 +105,3 @@ def _is_text(piece: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return b"\0" not in piece
-
-
-def restore(session: Session, *, id: str, directory: str, force: bool) -> Answer:
-    """Every part of a checkpoint as a file."""
-    info = naming.checkpoint(session, id)
-    folder = Path(directory)
-    names = [file_name(part.name) for part in info.parts]
-    _prepare(folder, names, force)
-    written: list[str] = []
-    damaged: list[dict[str, str]] = []
-    for index, name in enumerate(names):
-        try:
-            _write(folder / name, pieces(session, info, index))
-            written.append(name)
-        except Damaged as error:
-            damaged.append({"part": info.parts[index].name, "message": error.message})
-    if damaged:
-        raise Damaged(
-            f"{len(damaged)} of {len(names)} parts of {info.checkpoint_id} can't be read whole: {damaged[0]['message']}",
-            hint=f"the others are in {folder}; ckptctl ls {info.process_id} lists older checkpoints",
-            details={"checkpoint_id": info.checkpoint_id, "directory": str(folder), "files": written, "damaged": damaged},
-        )  # fmt: skip
-    size_bytes = sum(part.size_bytes for part in info.parts)
-    files = shown.counted(len(written), "file")
-    return done(
-        f"restored {info.checkpoint_id} to {folder}: {files}, {shown.size(size_bytes)}",
-        checkpoint_id=info.checkpoint_id,
-        directory=str(folder),
-        files=written,
-        size_bytes=size_bytes,
-    )
-
-
-def file_name(part: str) -> str:
-    """The file that a part becomes: its name, with what can't stand in one written as %XX."""
-    name = _NOT_IN_A_NAME.sub(lambda found: f"%{ord(found[0]):02X}", part)
-    return name.replace(".", "%2E") if name in (".", "..") else name
-
-
-def _prepare(folder: Path, names: Sequence[str], force: bool) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        there = {entry.name for entry in folder.iterdir()}
-    except OSError as error:
-        raise BadRequest(f"{folder} can't be written to: {error.strerror}", hint="name a directory of yours") from error
-    if there.intersection(names) and not force:
-        taken = ", ".join(sorted(there.intersection(names)))
-        raise Conflict(f"{folder} already has {taken}", hint="name another directory, or add --force to overwrite")
-
-
-def _write(path: Path, data: Iterator[bytes]) -> None:
-    try:
-        file = path.open("wb")
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    try:
-        with file:
-            for piece in data:
-                file.write(piece)
-    except BaseException as error:
-        path.unlink()  # half of a part is none
-        if isinstance(error, OSError) and not isinstance(error, CkptdError):  # some of ours are both
-            raise _unwritable(path, error) from error
-        raise
-
-
-def _unwritable(path: Path, error: OSError) -> BadRequest:
-    return BadRequest(f"{path} can't be written: {error.strerror}", hint="make room, or name another directory")

@@ -26,6 +26,7 @@ from ckptd.ctl import (
     moments,
     payloads,
     processes,
+    restoring,
     sending,
     stores,
 )
@@ -76,6 +77,16 @@ def _one(name: str, kind: click.ParamType[str] | None = None, *, required: bool 
 
 def _many(name: str, kind: click.ParamType[str]) -> click.Argument:
     return click.Argument([name], type=kind, required=True, nargs=-1)
+
+
+def _format() -> click.Option:
+    return click.Option(
+        ["--format", "as_"],
+        type=click.Choice(payloads.FORMATS),
+        default="raw",
+        show_default=True,
+        help="raw: byte for byte; json: the value in words; npz: its arrays.",
+    )
 
 
 def _flag(name: str, words: str, *more: str) -> click.Option:
@@ -140,14 +151,14 @@ VERBS: Final[tuple[Verb, ...]] = (
         (_one("process", PROCESS), _flag("--failed", "Only items that failed."),
          click.Option(["--after"], type=click.IntRange(-1), default=-1, help="Only records behind this position."), _limit(100)),
         table=True),
-    Verb("cat", "One part of a checkpoint to stdout, byte for byte.",
-        ("ckptctl cat backup@latest db.sqlite > db.sqlite", "ckptctl cat etl-nightly@latest state --decode"),
+    Verb("cat", "A part of a checkpoint to stdout: byte for byte, as JSON or as NumPy's .npz.",
+        ("ckptctl cat backup@latest db.sqlite > db.sqlite", "ckptctl cat etl-nightly@7 --format json", "ckptctl cat train@17 state --format npz > state.npz"),
         payloads.cat,
-        (_one("id", CHECKPOINT), _one("part"), _flag("--decode", "Print the value that it holds, as JSON."))),
-    Verb("restore", "Every part of a checkpoint as a file in a directory.",
-        ("ckptctl restore etl-nightly@latest ./out", "ckptctl restore train@17 ./out --force"),
-        payloads.restore,
-        (_one("id", CHECKPOINT), click.Argument(["directory"], type=click.Path()), _flag("--force", "Overwrite files that are there."))),
+        (_one("id", CHECKPOINT), _one("part", required=False), _format())),
+    Verb("restore", "Every part of a checkpoint as a file in a directory, or every value as JSON or .npz.",
+        ("ckptctl restore etl-nightly@latest ./out", "ckptctl restore train@17 ./out --force --format npz"),
+        restoring.restore,
+        (_one("id", CHECKPOINT), click.Argument(["directory"], type=click.Path()), _flag("--force", "Overwrite files that are there."), _format())),
     Verb("put", "Save files as a checkpoint, each a part under its file name.",
         ("ckptctl put backup db.sqlite settings.toml", "ckptctl put backup db.sqlite --ttl '7 d' --tag nightly"),
         sending.put,

@@ -25,7 +25,7 @@ def completions(daemon: FakeDaemon, words: list[str], incomplete: str) -> list[s
         (["show"], "etl", ["etl-nightly", "etl-nightly@latest", "etl-nightly@7"]),
         (["ps", "--state"], "in", ["interrupted"]),
         (["explain"], "NO_", ["NO_STORE", "NO_SPACE", "NOT_FOUND"][:2]),
-        (["explain"], "store.", ["store.path", "store.limit", "store.inline", "store.compression", "store.reserve"]),
+        (["explain"], "store.in", ["store.inline"]),
         (["completion"], "", ["bash", "zsh", "fish"]),
     ],
 )

@@ -27,7 +27,7 @@ CASES: list[tuple[str, list[str], list[str]]] = [
     ("results etl-nightly", ["process.show", "journal.read"], ["✓ done", "a.py", '{"lines": 17}', "✗ failed", "SyntaxError: line 3", '["key", 2]']),
     ("events", ["events.read", "events.read"], ["registered", "interrupted", "crawl-eu", "how=SIGKILL"]),
     ("cat etl-nightly@7 notes.txt", ["checkpoint.get", "checkpoint.read"], ["hello\n"]),
-    ("cat etl-nightly@7 state --decode", ["checkpoint.get", "checkpoint.read"], ['"n": 7']),
+    ("cat etl-nightly@7 state --format json", ["checkpoint.get", "checkpoint.read"], ['"n": 7']),
     ("pin etl-nightly@7", ["checkpoint.get", "checkpoint.pin"], ["pinned etl-nightly_processing_state_7\n"]),
     ("unpin etl-nightly@7", ["checkpoint.get", "checkpoint.unpin"], ["unpinned etl-nightly_processing_state_7\n"]),
     ("revive etl-nightly@7", ["checkpoint.revive"], ["revived etl-nightly_processing_state_7, kept until"]),
@@ -475,7 +475,7 @@ def test_a_terminal_is_shown_text_and_no_bytes() -> None:
     assert run("cat", "etl-nightly@7", "notes.txt", terminal=screen(80)).out == "hello\n"
     ran = run("cat", "etl-nightly@7", "state/0", terminal=screen(80))
     assert (ran.code, ran.out) == (2, "")
-    assert "ckptctl cat etl-nightly@7 state/0 --decode, or > FILE" in ran.err
+    assert "ckptctl cat etl-nightly@7 state/0 --format json, or > FILE" in ran.err
 
 
 def test_what_can_not_be_read_leaves_nothing_on_stdout() -> None:
@@ -489,7 +489,8 @@ def test_a_checkpoint_of_files_has_no_state_to_decode() -> None:
         "cat",
         "etl-nightly@7",
         "state",
-        "--decode",
+        "--format",
+        "json",
         replies={"checkpoint.get": {**canned.checkpoint(), "parts": named_state}},
     )
     assert '"base64"' in ran.out
