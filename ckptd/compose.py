@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ckptclient.errors import Damaged, VersionMismatch
 from ckptclient.version import __version__
 from ckptd.clock import Clock
-from ckptd.errors import StoreFailed
+from ckptd.errors import StartRefused, StoreFailed
 from ckptd.loops.checking import check
 from ckptd.loops.cleanup import clean
 from ckptd.loops.monitor import watch
@@ -38,7 +39,7 @@ from ckptd.service.uploads import Uploads
 from ckptd.service.workers import Workers
 from ckptd.settings.tree import Config
 from ckptd.store.catalog.interface import Catalog
-from ckptd.store.catalog.sqlite import open_catalog
+from ckptd.store.catalog.sqlite import look_at_catalog, open_catalog
 from ckptd.store.chains import Chains
 from ckptd.store.chunks.packs import Packs
 from ckptd.store.committer import Committer
@@ -46,6 +47,8 @@ from ckptd.store.durable import make_directory
 from ckptd.store.encodings import Choice
 from ckptd.store.holds import Holds
 from ckptd.store.ingest import Ingest
+from ckptd.store.medium import EX_TEMPFAIL
+from ckptd.store.offline import CATALOG_NAME, PACKS_NAME, Offline, visit
 from ckptd.store.reader import PartReader
 
 LOG = log.get(__name__)
@@ -147,6 +150,27 @@ def compose(
     )
     closing = (ingest.close, backend.close, uploads.close, chunks.close, monitor.close)
     return Assembled(services, context, committer, metrics, catalog.lineage, space, loops, catalog, closing)
+
+
+def open_offline(path: Path) -> Offline:
+    """Open a store to read it while no daemon has it; nothing is written, so a read-only file system will do.
+
+    Raises NoStore, Denied, Busy where a daemon has it, and Damaged where its catalog can't be opened.
+    """
+    lock_fd = visit(path)
+    try:
+        catalog = look_at_catalog(path / CATALOG_NAME, "no daemon has it, and it is only looked at")
+    except StartRefused as refused:
+        os.close(lock_fd)
+        if refused.exit_status != EX_TEMPFAIL:
+            raise VersionMismatch(refused.message, hint=refused.hint) from refused
+        raise Damaged(
+            f"the catalog of {path} can't be read: {refused.message}",
+            hint="restore the store from its backup, or make a new catalog: ckptctl rebuild-catalog",
+        ) from refused
+    chunks = Packs(path / PACKS_NAME, catalog.lineage, os.urandom)
+    chains = Chains(chunks, catalog.chunk_key)
+    return Offline(path, catalog, catalog.reader(), chunks, chains, PartReader(chains), lock_fd)
 
 
 def _series(path: Path) -> Series | None:

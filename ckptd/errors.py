@@ -5,7 +5,7 @@ Not for: deciding what a caller sees; the codes and texts are those of `ckptclie
 
 from typing import ClassVar
 
-from ckptclient.errors import CkptdError
+from ckptclient.errors import CkptdError, ReadOnly
 
 
 class StartRefused(CkptdError):
@@ -18,9 +18,21 @@ class StartRefused(CkptdError):
         self.exit_status = sysexit
 
 
+class StoreUnusable(StartRefused):
+    """The store's medium or catalog keeps the daemon from starting; counted as a failed store (`observe.failures`)."""
+
+
 class StoreFailed(Exception):
     """A failed sync, or a COMMIT that failed by an I/O error: the outcome of what was in flight is unknown.
 
     Nobody catches it to go on: the daemon ends without a reply and is started again, and clients ask again under
     the same request id. A second fsync would say that all is well while the page is lost.
     """
+
+
+def read_only(why: str) -> ReadOnly:
+    """What who wants to write is told by a daemon that only reads. A new one each time: a traceback grows with each raise."""
+    return ReadOnly(
+        f"the store is read-only: {why}",
+        hint="see to the cause and restart the daemon; reading and restoring work meanwhile",
+    )

@@ -4,7 +4,8 @@
 turns rows into values and back.
 """
 
+from ckptd.store.catalog.sqlite.looking import look_at_catalog
 from ckptd.store.catalog.sqlite.opening import open_catalog
 from ckptd.store.catalog.sqlite.writer import SqliteCatalog
 
-__all__ = ["SqliteCatalog", "open_catalog"]
+__all__ = ["SqliteCatalog", "look_at_catalog", "open_catalog"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import apsw
 
-from ckptd.errors import StartRefused
+from ckptd.errors import StartRefused, StoreUnusable
 from ckptd.store.catalog.sqlite.schema import FORMAT, SCHEMA
 from ckptd.store.catalog.sqlite.writer import SqliteCatalog
 
@@ -47,7 +47,7 @@ def open_catalog(path: Path, lineage: bytes, chunk_key: bytes, now: int, vfs: st
         raise _unusable(path, error) from error
     try:
         _prepare(connection, path, {"format": FORMAT, "lineage": lineage, "chunk_key": chunk_key, "created_at": now})
-        return SqliteCatalog(connection, path)
+        return SqliteCatalog(connection, str(path))
     except apsw.NotADBError as error:
         connection.close()
         raise StartRefused(
@@ -66,7 +66,7 @@ def _prepare(connection: apsw.Connection, path: Path, first_rows: dict[str, int 
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
     if tables:
         # First of all: a file that isn't ours is left as it is.
-        _check_format(connection, path, "store" in tables)
+        check_format(connection, path, "store" in tables)
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}").fetchall()
     if not tables:
@@ -75,7 +75,8 @@ def _prepare(connection: apsw.Connection, path: Path, first_rows: dict[str, int 
             connection.executemany("INSERT INTO store VALUES(?,?)", list(first_rows.items()))
 
 
-def _check_format(connection: apsw.Connection, path: Path, has_store: bool) -> None:
+def check_format(connection: apsw.Connection, path: Path, has_store: bool) -> None:
+    """StartRefused where the catalog is of another format, or none of ours."""
     found = connection.execute("SELECT v FROM store WHERE k='format'").fetchall() if has_store else []
     if not found or found[0][0] != FORMAT:
         told = found[0][0] if found else "none"
@@ -87,8 +88,8 @@ def _check_format(connection: apsw.Connection, path: Path, has_store: bool) -> N
 
 def _unusable(path: Path, error: apsw.Error) -> StartRefused:
     if isinstance(error, apsw.CorruptError):
-        return StartRefused(f"{path} is damaged: {error}", hint="restore it from its backup", sysexit=RETRY)
-    return StartRefused(
+        return StoreUnusable(f"{path} is damaged: {error}", hint="restore it from its backup", sysexit=RETRY)
+    return StoreUnusable(
         f"{path} can't be used: {error}",
         hint="it must lie in a directory that ckptd may write, on a disk with room, locked by nobody else",
         sysexit=RETRY,

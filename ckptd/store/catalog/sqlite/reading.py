@@ -60,8 +60,9 @@ class SqliteReader:
     """A connection of its own. The lock is for who shares it: its questions queue, and never mix."""
 
     def __init__(self, path: str) -> None:
+        """`path` may be a URI: `looking` has more to say about how a file is opened."""
         with reading():
-            self._connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+            self._connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
             self._connection.set_busy_timeout(5000)
             self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._lock = threading.Lock()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TypeVar
 
 import apsw
@@ -31,9 +30,10 @@ savers at 16,000 fewer than one save in a hundred meets it; at 1,000 it would be
 class SqliteCatalog:
     """See `Catalog`; one thread writes."""
 
-    def __init__(self, connection: apsw.Connection, path: Path) -> None:
+    def __init__(self, connection: apsw.Connection, name: str) -> None:
+        """`name` is how others open the same catalog: its path, or a URI."""
         self._connection = connection
-        self._path = path
+        self._name = name
         self._wal_pages = 0
         connection.set_wal_hook(self._committed)
         self.lineage: bytes = self._setting("lineage")
@@ -50,7 +50,7 @@ class SqliteCatalog:
 
     def reader(self) -> SqliteReader:
         """A connection of its own, for one thread at a time."""
-        return SqliteReader(str(self._path))
+        return SqliteReader(self._name)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -151,7 +151,7 @@ class SqliteCatalog:
 
     def quick_check(self) -> Sequence[str]:
         """What is wrong with the file; empty when nothing. Reads by a connection of its own, so any thread may ask."""
-        connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
+        connection = apsw.Connection(self._name, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         try:
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             rows = list(connection.execute("PRAGMA quick_check(10)"))
