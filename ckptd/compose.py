@@ -39,7 +39,7 @@ from ckptd.service.uploads import Uploads
 from ckptd.service.workers import Workers
 from ckptd.settings.tree import Config
 from ckptd.store.catalog.interface import Catalog
-from ckptd.store.catalog.sqlite import look_at_catalog, open_catalog
+from ckptd.store.catalog.sqlite import SqliteCatalog, look_at_catalog, open_catalog
 from ckptd.store.chains import Chains
 from ckptd.store.chunks.packs import Packs
 from ckptd.store.committer import Committer
@@ -47,8 +47,8 @@ from ckptd.store.durable import make_directory
 from ckptd.store.encodings import Choice
 from ckptd.store.holds import Holds
 from ckptd.store.ingest import Ingest
-from ckptd.store.medium import EX_TEMPFAIL
-from ckptd.store.offline import CATALOG_NAME, PACKS_NAME, Offline, visit
+from ckptd.store.medium import CATALOG_NAME, EX_TEMPFAIL
+from ckptd.store.offline import PACKS_NAME, Offline, visit
 from ckptd.store.reader import PartReader
 
 LOG = log.get(__name__)
@@ -81,8 +81,9 @@ class Assembled:
 
     async def end(self) -> None:
         """Write what is only in memory; nothing is admitted any more."""
-        await self.services.processes.write_progress()
-        await self.services.maintenance.remember()
+        if self.context.read_only is None:
+            await self.services.processes.write_progress()
+            await self.services.maintenance.remember()
 
     def close(self) -> None:
         """Commit what is queued, and give everything back; blocks."""
@@ -101,18 +102,19 @@ def compose(
     fatal: Callable[[StoreFailed], None],
     reload: Callable[[], tuple[list[str], list[str]]],
     random_bytes: Callable[[int], bytes] = os.urandom,
+    read_only: str | None = None,
 ) -> Assembled:
     """Open the store and assemble what serves it. The caller holds the store's lock; `config` is asked at each use.
 
-    Raises StartRefused where the store can't be used.
+    With `read_only` nothing is written, and whoever wants to is told so, with that reason. Raises StartRefused where the store can't be
+    used.
     """
     store = config().store
     packs_directory, spool = store.path / "packs", store.path / "spool"
-    for directory in (packs_directory, spool):
-        make_directory(directory)
-    catalog = open_catalog(
-        store.path / "catalog.db", random_bytes(RANDOM_BYTES), random_bytes(CHUNK_KEY_BYTES), clock.now()
-    )
+    if read_only is None:
+        for directory in (packs_directory, spool):
+            make_directory(directory)
+    catalog = _catalog(store.path / CATALOG_NAME, clock.now(), random_bytes, read_only)
     metrics = Metrics()
     chunks = Packs(packs_directory, catalog.lineage, random_bytes)
     committer = _committer(catalog, chunks, clock, loop, metrics, fatal)
@@ -121,15 +123,15 @@ def compose(
     chains = Chains(chunks, catalog.chunk_key)
     ingest = Ingest(catalog, chunks, holds, chains, Choice(store.compression_level, store.delta_depth_max))
     table = Table(lambda policy: cadence_of(policy, config()))
-    context = Context(backend, table, Events(backend), workers, clock, config, metrics, Interruptions())
+    context = Context(backend, table, Events(backend), workers, clock, config, metrics, Interruptions(), read_only)
     restoring = Restoring(backend, PartReader(chains))
-    space = Space(backend, store.path, config)
+    space = Space(backend, store.path, config, keeps_reserve=read_only is None)
     uploads = Uploads(spool)
     processes = Processes(context, lambda: random_bytes(RANDOM_BYTES))
     browsing = Browsing(context, restoring, space)
     maintenance = Maintenance(context, chunks, holds, space, store.path, __version__, reload)
-    catalog_files = [store.path / name for name in ("catalog.db", "catalog.db-wal")]
-    monitor = Monitor(context, space, _series(store.path / "series"), catalog_files)
+    catalog_files = [store.path / name for name in (CATALOG_NAME, f"{CATALOG_NAME}-wal")]
+    monitor = Monitor(context, space, _series(store.path / "series") if read_only is None else None, catalog_files)
     services = Services(
         registration=Registration(context, restoring, lambda: random_bytes(RANDOM_BYTES)),
         processes=processes,
@@ -140,14 +142,16 @@ def compose(
         maintenance=maintenance,
         monitor=monitor,
     )
-    _drop_orphans(catalog, chunks)
     committer.start()
-    loops = (
+    loops: list[Callable[[], Coroutine[Any, Any, None]]] = [
         lambda: tend(clock, processes, space, monitor.late),
-        lambda: clean(clock, config, backend, maintenance),
         lambda: watch(clock, monitor),
-        lambda: check(backend, catalog.quick_check, fatal),
-    )
+        # What is damaged is served as far as it can be read, where nothing is written on top of it.
+        lambda: check(backend, catalog.quick_check, fatal if read_only is None else lambda failed: None),
+    ]
+    if read_only is None:
+        _drop_orphans(catalog, chunks)
+        loops.append(lambda: clean(clock, config, backend, maintenance))
     closing = (ingest.close, backend.close, uploads.close, chunks.close, monitor.close)
     return Assembled(services, context, committer, metrics, catalog.lineage, space, loops, catalog, closing)
 
@@ -171,6 +175,12 @@ def open_offline(path: Path) -> Offline:
     chunks = Packs(path / PACKS_NAME, catalog.lineage, os.urandom)
     chains = Chains(chunks, catalog.chunk_key)
     return Offline(path, catalog, catalog.reader(), chunks, chains, PartReader(chains), lock_fd)
+
+
+def _catalog(path: Path, now: int, random_bytes: Callable[[int], bytes], read_only: str | None) -> SqliteCatalog:
+    if read_only is not None:
+        return look_at_catalog(path, read_only)
+    return open_catalog(path, random_bytes(RANDOM_BYTES), random_bytes(CHUNK_KEY_BYTES), now)
 
 
 def _series(path: Path) -> Series | None:

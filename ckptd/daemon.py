@@ -24,8 +24,9 @@ from ckptd import limits, sd
 from ckptd.clock import Clock, SystemClock
 from ckptd.compose import Assembled, compose
 from ckptd.config import changes
-from ckptd.errors import StoreFailed
+from ckptd.errors import StoreFailed, StoreUnusable
 from ckptd.observe import log
+from ckptd.observe.failures import Failures, place
 from ckptd.rpc.deaths import NAME_PREFIX, Deaths
 from ckptd.rpc.dispatch import Dispatch
 from ckptd.rpc.greeting import Welcome
@@ -56,15 +57,39 @@ def run(config: Config, read: Callable[[], Config], *, private: bool) -> int:
     # CPython's 5 ms is how long a thread that hashes would wait for a busy loop, at every call.
     sys.setswitchinterval(limits.switch_interval_seconds)
     _raise_descriptor_limit(config)
+    failures = Failures(place(config.socket, os.environ))
     medium = occupy(config.store.path)
     if medium.warning is not None:
         LOG.warning("the file system of the store keeps less than the promise", path=medium.path, why=medium.warning)
+    read_only = _read_only(config, medium, failures.verdict(clock.now()))
+    if read_only is not None:
+        LOG.error("the store is read-only", why=read_only, hint="see to the cause and restart the daemon")
+
+    def failed(why: StoreFailed) -> NoReturn:
+        if not failures.note(clock.now(), str(why)):
+            LOG.warning("the failure can't be counted", path=failures.path)
+        fatal(why)
+
+    daemon = Daemon(config, read, clock, medium, private=private, failed=failed, read_only=read_only)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(Daemon(config, read, clock, medium, private=private).live())
+            runner.run(daemon.live())
+    except StoreUnusable as refusal:
+        failures.note(clock.now(), refusal.message)
+        raise
+    except StoreFailed as why:
+        failed(why)
     finally:
         medium.release()
+    failures.forget()
     return 0
+
+
+def _read_only(config: Config, medium: Medium, failed: str | None) -> str | None:
+    """Why this daemon shall not write: it is asked not to, it can't, or its store has failed too often."""
+    if config.store.read_only:
+        return "the setting store.read_only says so"
+    return medium.unwritable or failed
 
 
 def fatal(failed: StoreFailed) -> NoReturn:
@@ -83,8 +108,18 @@ class Daemon:
     """One daemon, from a store that is ours to its end."""
 
     def __init__(
-        self, config: Config, read: Callable[[], Config], clock: Clock, medium: Medium, *, private: bool
+        self,
+        config: Config,
+        read: Callable[[], Config],
+        clock: Clock,
+        medium: Medium,
+        *,
+        private: bool,
+        failed: Callable[[StoreFailed], None] = fatal,
+        read_only: str | None = None,
     ) -> None:
+        self._failed = failed
+        self._read_only = read_only
         self._private = private
         self._config = config
         self._read = read
@@ -101,7 +136,15 @@ class Daemon:
         passed = sd.listen_fds()
         deaths = Deaths(loop, self._config.limits.connections_max, sd)
         deaths.take_over({name: passed.pop(name)[0] for name in tuple(passed) if name.startswith(NAME_PREFIX)})
-        store = compose(lambda: self._config, self._clock, loop, workers=deaths, fatal=fatal, reload=self._reload)
+        store = compose(
+            lambda: self._config,
+            self._clock,
+            loop,
+            workers=deaths,
+            fatal=self._failed,
+            reload=self._reload,
+            read_only=self._read_only,
+        )
         try:
             hub = self._hub(loop, store, deaths)
             await store.begin()
@@ -126,7 +169,7 @@ class Daemon:
 
         hub = Hub(
             loop,
-            Dispatch(methods(services, self._clock)),
+            Dispatch(methods(services, self._clock), self._read_only),
             deaths,
             Bounds(
                 bounds.connections_max,
@@ -191,7 +234,8 @@ class Daemon:
 
     def _status(self) -> str:
         where = ", ".join(listener.name for listener in self._listeners)
-        return f"STATUS={self._health}serving {self._medium.path} at {where}"
+        verb = "serving" if self._read_only is None else f"read-only, because {self._read_only}; reading"
+        return f"STATUS={self._health}{verb} {self._medium.path} at {where}"
 
     def _heard_of_health(self, words: str) -> None:
         self._health = f"{words}; "

@@ -8,7 +8,8 @@
 
 `RULES` has a row for each component. Where less is worse `severe` lies below the threshold, and the same formula
 holds. A component whose figure wasn't measured is absent: it costs nothing and says nothing. From 90 on the level is
-healthy, from 70 on warning, below it critical; so nothing but space, durability and failed writes is critical alone.
+healthy, from 70 on warning, below it critical; so nothing but space, durability, a store that is only read, and failed
+writes is critical alone.
 Not for: measuring (`service.health`), or what to do about it (`advice`).
 """
 
@@ -64,6 +65,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule("space", "share", 0.20, 0.03, 40, "{} of the room is left"),
     Rule("time_until_full", "seconds", 3 * DAY, 2 * HOUR, 24, "at the present rate the room is used up in {}"),
     Rule("durability_lag", "seconds", 1.0, 10.0, 32, "what is written now is on disk in {}"),
+    Rule("read_only", "count", 0, 1, 40, "{} store is read-only"),
     Rule("failed_writes", "count", 0, 10, 32, "{} writes failed by no fault of the worker in 10 m"),
     Rule("fenced_writes", "count", 0, 50, 10, "{} requests in 10 m were of workers that another one had replaced"),
     Rule("rpo", "times", RPO_TIMES, 6.0, 24, "a crash would cost the most exposed process {} its target"),

@@ -116,8 +116,13 @@ safe, reading and deleting go on. The message says how much is missing.
 Your own share of the store is used up; others may still have room. Expire what you don't need, or ask an operator.
 """,
     "READ_ONLY": """
-The store can't be written: the file system is mounted read-only, or the daemon found a reason not to write (ckptctl
-status says which). Reading and restoring work. Repair the cause and restart the daemon.
+The daemon reads its store and doesn't write it: its file system is mounted read-only, its modes forbid it, the store
+failed five times in ten minutes, or the setting store.read_only says so. Nothing was changed by this request; if it was
+sent once before, to a daemon that died, that daemon may have done it. Reading and restoring work. See to the cause and
+restart the daemon: it then writes again, and counts failures anew.
+
+  ckptctl status                 why
+  ckptctl explain store.read_only
 """,
     "UNHEALTHY": """
 Health is below what was asked for. This is an answer, not a failure: the command worked.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from ckptclient.errors import BadRequest, CkptdError, Denied, Draining, Internal
 from ckptclient.wire.messages import Request
+from ckptd.errors import read_only
 from ckptd.observe import log
 from ckptd.rpc.methods import Answer, Route
 from ckptd.service.caller import Caller
@@ -17,8 +18,9 @@ LOG = log.get(__name__)
 class Dispatch:
     """Finds and calls handlers."""
 
-    def __init__(self, routes: Mapping[str, Route]) -> None:
+    def __init__(self, routes: Mapping[str, Route], why_read_only: str | None = None) -> None:
         self._routes = routes
+        self._read_only = why_read_only
         self.draining: Draining | None = None
         """What everything that is new is answered with, once the daemon has begun to stop."""
 
@@ -52,6 +54,8 @@ class Dispatch:
             )
         if self.draining is not None:
             raise self.draining
+        if self._read_only is not None and method.writes:
+            raise read_only(self._read_only)
         return route.handler(caller, method.params.unpack(request.params))
 
 

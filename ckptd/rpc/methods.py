@@ -40,6 +40,11 @@ class Method:
     handler: "Callable[[Services], Handler] | None"
 
     @property
+    def writes(self) -> bool:
+        """Whether it needs a store that can be written; see `_READ_ONLY_TOO` and `_UPLOADS`."""
+        return (self.mutates and self.name not in _READ_ONLY_TOO) or self.name in _UPLOADS
+
+    @property
     def bulky(self) -> bool:
         """Whether a reply may fill a frame; a connection has only a few of these in hand at a time."""
         return not _BULKY.isdisjoint(self.result)
@@ -48,6 +53,13 @@ class Method:
 _BULKY: Final = frozenset(
     ("checkpoints", "data", "digests", "done", "events", "parts", "processes", "records", "set_aside")
 )
+
+_READ_ONLY_TOO: Final = frozenset(("checkpoint.restore", "config.reload"))
+"""What changes something and is answered all the same where nothing is written: a state that is wanted back is wanted
+most when the store is ill, and the configuration is no part of it."""
+
+_UPLOADS: Final = frozenset(("upload.open", "part.write"))
+"""What carries no request id and writes all the same."""
 
 _WORKER, _OPERATOR = Role.WORKER, Role.OPERATOR
 

@@ -130,7 +130,9 @@ class Browsing:
         await entry.drain()
         choice = await self._restoring.choose(entry.key, context.config().process.attempts_max)
         chosen = choice.with_state
-        if entry.mode is Mode.STATEFUL:
+        # On a store that can't be written the state is given all the same; who goes on from it is refused at its first
+        # record or save, so that what isn't set aside now does no harm.
+        if entry.mode is Mode.STATEFUL and context.read_only is None:
             await self._rewind(caller, p.request, entry, chosen)
         entry.unproven = chosen.row.key if chosen is not None else None
         now = context.clock.now()

@@ -34,6 +34,8 @@ class Context:
     config: Callable[[], Config]
     metrics: Metrics
     interruptions: "Interruptions"
+    read_only: str | None = None
+    """Why nothing is written, where that is so."""
     draining: str | None = None
     """Why nothing new begins, where that is so."""
     stalled: Mapping[ProcessKey, Epoch] = field(default_factory=dict)
@@ -104,6 +106,8 @@ class Context:
 
     def due(self, entry: Entry, now: int) -> Reason | None:
         """Why a checkpoint of this process is due."""
+        if self.read_only is not None:
+            return None
         cadence = entry.cadence
         auto = auto_interval(entry.save_cost_seconds, self.interruptions.mean_seconds()) if cadence.auto else 0.0
         last_at, last_completed = entry.last_checkpoint_at, entry.last_checkpoint_completed

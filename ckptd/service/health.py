@@ -176,6 +176,8 @@ class Monitor:
         while self._jumps[0][0] <= mark.monotonic - health.WINDOW_SECONDS:
             self._jumps.popleft()
         found["clock_jump"] = Figure(max(jump for _, jump in self._jumps))
+        why = self._context.read_only
+        found["read_only"] = Figure(0.0 if why is None else 1.0, why or "")
         found["catalog_size"] = Figure(self._catalog_bytes())
         return found
 

@@ -54,7 +54,6 @@ class Maintenance:
         self._reload = reload
         self._started = context.clock.monotonic()
         self.connections: Callable[[], int] = lambda: 0
-        self.read_only: str | None = None
 
     async def cleanup(self, caller: Caller, p: params.Mutate) -> Map:
         """Run the cleanup now; harmless when repeated."""
@@ -171,7 +170,7 @@ class Maintenance:
             "uptime_seconds": context.clock.monotonic() - self._started,
             "store_path": str(self._path),
             "lineage": context.backend.lineage,
-            "read_only": self.read_only,
+            "read_only": context.read_only,
             "connections": self.connections(),
             "processes": states,
             "checkpoints": totals.checkpoints,

@@ -204,6 +204,8 @@ class Processes:
                 await self._member_died(entry, death, worker)
 
     async def _interrupt(self, entry: Entry, death: Death, worker: tuple[bytes, int, int]) -> None:
+        if self._context.read_only is not None:
+            return  # it can't be written down: the daemon that writes again finds the worker gone
         found = await self._suspicion(entry, death, worker)
         counted = death.counts
         unproven = entry.unproven if attempts.checkpoint_attempt(death, entry.unproven is None) else None
@@ -228,6 +230,8 @@ class Processes:
         self.ended(entry, Act.INTERRUPT)
 
     async def _member_died(self, entry: Entry, death: Death, worker: tuple[bytes, int, int]) -> None:
+        if self._context.read_only is not None:
+            return
         found = await self._suspicion(entry, death, worker)
         if found is not None:
             guard = Guard(entry.key, entry.epoch)
@@ -271,7 +275,8 @@ class Processes:
                 alive, watched = context.workers.alive(entry.holder), context.workers.watched(entry.holder)
                 if lease.after_disconnect(alive, watched, entry.lost_at, now, grace) == "interrupt":
                     await self._interrupt(entry, Death(entry.holder.pid), worker_of(entry.holder))
-        await self.write_progress()
+        if context.read_only is None:
+            await self.write_progress()
 
     async def write_progress(self) -> None:
         """Commit where processes stand that said something since; a newer epoch makes it void, silently."""

@@ -31,8 +31,11 @@ RESERVE_BYTES_SMALL = 4 << 20
 class Space:
     """The store's room."""
 
-    def __init__(self, backend: Backend, path: Path, config: Callable[[], Config]) -> None:
+    def __init__(
+        self, backend: Backend, path: Path, config: Callable[[], Config], *, keeps_reserve: bool = True
+    ) -> None:
         self._backend = backend
+        self._keeps_reserve = keeps_reserve
         self._path = path
         self._config = config
         self.used_bytes = 0
@@ -46,7 +49,7 @@ class Space:
         """Look at catalog and file system again, and hold the reserve again where it was given up."""
         self.changed = False
         self._measure()
-        if self.reserve_bytes and self.free_bytes > 2 * self.reserve_bytes:
+        if self._keeps_reserve and self.reserve_bytes and self.free_bytes > 2 * self.reserve_bytes:
             await self._backend.read(lambda _: self._hold_reserve())
             self._measure()
         totals = await self._backend.read(lambda reader: reader.totals(None))

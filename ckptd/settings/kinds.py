@@ -122,8 +122,19 @@ _BOOLEANS: Final[Mapping[object, bool]] = {
 }
 
 
+def _boolean(raw: object) -> bool | None:
+    return raw if isinstance(raw, bool) else _BOOLEANS.get(str(raw).casefold())
+
+
+def _parse_boolean(raw: object) -> bool:
+    on = _boolean(raw)
+    if on is None:
+        raise ValueError(f"neither true nor false: {raw!r}")
+    return on
+
+
 def _parse_compression(raw: object) -> int:
-    on = raw if isinstance(raw, bool) else _BOOLEANS.get(str(raw).casefold())
+    on = _boolean(raw)
     if on is not None:
         return COMPRESSION_LEVEL_DEFAULT if on else 0
     return int(integer(0, 19).parse(raw))
@@ -187,6 +198,7 @@ GROUP = Kind('the name of a group, or "" for the user of the daemon alone', _par
 LIMIT = Kind(
     'a share of the file system ("80 %"), a size from "1 MB" ("10 GB"), or 0: no limit', _parse_limit, _format_limit
 )
+BOOLEAN = Kind("true or false", _parse_boolean, lambda on: str(on).lower())
 COMPRESSION = Kind("true, false, or a zstd level from 1 to 19", _parse_compression, _format_compression)
 CADENCE = Kind(f'{_INTERVAL.accepted}, or "auto"', _parse_interval, _format_interval)
 SHARE = Kind(

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from ckptd.settings import tree
 from ckptd.settings.kinds import (
+    BOOLEAN,
     CADENCE,
     COMPRESSION,
     GRANTS,
@@ -88,6 +89,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "How many versions of a document are stored in a row as the difference to the one before, until one is stored whole; 0 stores each whole."),
     Setting("store.reserve", "reserve_bytes_max", size("1 MiB", "1 GiB", "none"), "64 MiB",
         "Kept free to delete on a full disk; never more than 1 % of the file system."),
+    Setting("store.read_only", "read_only", BOOLEAN, False, "Serve what is there and write nothing, not even to the catalog."),
 
     Setting("archive.path", "path", OPTIONAL_PATH, "", "Where old checkpoints of completed processes move; none keeps them in the store.",
         original="CHECKPOINT_BACKUP_PATH"),

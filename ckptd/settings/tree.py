@@ -40,6 +40,7 @@ class Store:
     compression_level: int  # zstd's; 0 stores raw
     delta_depth_max: int  # 0 stores no deltas
     reserve_bytes_max: int
+    read_only: bool
 
 
 @dataclass(frozen=True, slots=True)

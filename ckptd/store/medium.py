@@ -6,6 +6,7 @@ neither locks nor syncs mean what they say, so these are refused; others are use
 not promised. Not for: writing anything else (`durable`), nor for quotas.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -22,6 +23,11 @@ from ckptd.store import durable
 EX_TEMPFAIL: Final = 75
 
 LOCK_NAME: Final = "lock"
+
+CATALOG_NAME: Final = "catalog.db"
+
+WRITTEN: Final = ("", "packs", "spool", CATALOG_NAME, f"{CATALOG_NAME}-wal")
+"""What of a store a daemon must be able to write."""
 
 SUPPORTED: Final = frozenset(("ext4", "xfs"))
 
@@ -52,6 +58,8 @@ class Medium:
     warning: str | None
     lock_fd: int
     identity: tuple[int, int]
+    unwritable: str | None = None
+    """Why nothing can be written, None where it can: then the store is only read."""
 
     def vanished(self) -> bool:
         """Whether the directory is no longer there, or is another one now."""
@@ -77,14 +85,29 @@ class Space:
 def occupy(path: Path) -> Medium:
     """Make the store's directory where it is missing, judge what it lies on, and lock it.
 
-    Raises StartRefused: another daemon has it (exit status 75), or it can't be used (78).
+    A store that is there and can't be written is taken as it is. Raises StartRefused: another daemon has it (exit
+    status 75), or it can't be used (78).
     """
     _make(path)
     kind = file_system(path, Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape"))
     warning = judge(path, kind)
-    lock_fd = _lock(path)
+    why = unwritable(path)
+    if why is not None and not os.access(path / CATALOG_NAME, os.R_OK, effective_ids=True):
+        raise _unusable(path, why)
+    lock_fd = _lock(path) if why is None else _lock_as_it_is(path)
     found = path.stat()
-    return Medium(path, kind, warning, lock_fd, (found.st_dev, found.st_ino))
+    return Medium(path, kind, warning, lock_fd, (found.st_dev, found.st_ino), why)
+
+
+def unwritable(path: Path) -> str | None:
+    """Why a store can't be written, by what the kernel says of its file system and its modes; None where it can."""
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return f"the file system of {path} is mounted read-only"
+    for name in WRITTEN:
+        one = path / name
+        if one.exists() and not os.access(one, os.W_OK | (os.X_OK if one.is_dir() else 0), effective_ids=True):
+            return f"the user {os.geteuid()}, as whom ckptd runs, may not write to {one}"
+    return None
 
 
 def judge(path: Path, kind: str) -> str | None:
@@ -145,10 +168,29 @@ def _lock(path: Path) -> int:
         fd = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, durable.FILE_MODE)
     except OSError as error:
         raise _unusable(path, error.strerror or "") from error
+    _claim(fd, path)
+    # For people and for the message below; the lock itself is the kernel's, and a full disk is no reason not to start.
+    with contextlib.suppress(OSError):
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd
+
+
+def _lock_as_it_is(path: Path) -> int:
+    """The same without writing; where there is no file to lock, the directory keeps other readers out."""
+    try:
+        fd = os.open(path / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    _claim(fd, path)
+    return fd
+
+
+def _claim(fd: int, path: Path) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
+        holder = _holder(path)
         os.close(fd)
         if error.errno != errno.EWOULDBLOCK:
             raise _unusable(path, f"it can't be locked: {error.strerror}") from error
@@ -157,10 +199,14 @@ def _lock(path: Path) -> int:
             hint="use that one, stop it first, or choose another --store",
             sysexit=EX_TEMPFAIL,
         ) from None
-    # For people and for the message above; the lock itself is the kernel's.
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return fd
+
+
+def _holder(path: Path) -> str:
+    """The pid that its holder left, for a message."""
+    try:
+        return (path / LOCK_NAME).read_text(encoding="ascii", errors="replace").strip()[:32]
+    except OSError:
+        return ""
 
 
 def _unusable(path: Path, why: str) -> StartRefused:

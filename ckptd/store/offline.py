@@ -17,10 +17,9 @@ from ckptclient.errors import Busy, Denied, NoStore
 from ckptd.store.catalog.interface import Catalog, CatalogReader
 from ckptd.store.chains import Chains
 from ckptd.store.chunks.interface import ChunkStore
-from ckptd.store.medium import LOCK_NAME
+from ckptd.store.medium import CATALOG_NAME, LOCK_NAME
 from ckptd.store.reader import PartReader
 
-CATALOG_NAME = "catalog.db"
 PACKS_NAME = "packs"
 
 

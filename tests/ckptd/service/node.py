@@ -114,6 +114,7 @@ class Node:
         self.clock = FakeClock()
         self.workers = FakeWorkers()
         self.failures: list[StoreFailed] = []
+        self.read_only: str | None = None
         self.inside: Assembled
 
     async def start(self) -> "Node":
@@ -126,6 +127,7 @@ class Node:
             workers=self.workers,
             fatal=self.failures.append,
             reload=lambda: ([], []),
+            read_only=self.read_only,
         )
         await self.inside.begin()
         return self
