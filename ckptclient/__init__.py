@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         CheckpointMetadata as CheckpointMetadata,
         CheckpointStatus as CheckpointStatus,
         CheckpointType as CheckpointType,
+        Keep as Keep,
         ProcessingState as ProcessingState,
         create_checkpoint_config as create_checkpoint_config,
     )
@@ -67,6 +68,7 @@ _HOMES = {
         "CheckpointMetadata",
         "CheckpointStatus",
         "CheckpointType",
+        "Keep",
         "ProcessingState",
         "create_checkpoint_config",
     ),

@@ -293,9 +293,14 @@ def stats() -> Call[results.StoreStats]:
     return Call("store.stats", params.Nothing(), results.StoreStats.read)
 
 
-def cleanup() -> Call[results.Cleaned]:
-    """Expire and purge what is due now."""
-    return Call("store.cleanup", params.Mutate(request=UNNUMBERED), results.Cleaned.read, mutates=True)
+def cleanup(
+    *, dry_run: bool = False, confirm_clock: bool = False, confirm_policy: bool = False
+) -> Call[results.Cleaned]:
+    """Expire and purge what is due now, or say what would go; raises DENIED where a worker confirms."""
+    request = params.Cleanup(
+        request=UNNUMBERED, dry_run=dry_run, confirm_clock=confirm_clock, confirm_policy=confirm_policy
+    )
+    return Call("store.cleanup", request, results.Cleaned.read, mutates=True)
 
 
 def health() -> Call[results.HealthReport]:

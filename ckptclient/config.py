@@ -32,6 +32,33 @@ def now() -> datetime:
     return moment(clock.now())
 
 
+@dataclass(frozen=True)
+class Keep:
+    """Which checkpoints of a process to keep, beyond and instead of their time; what no rule keeps goes to the trash.
+
+    `last` so many, `every` so many-th by its number, and the `count` with the lowest value (`highest=True`: highest) at
+    `best` in their metadata, a key or a dotted path ("eval.loss"); NaN is never best.
+    """
+
+    last: int | None = None
+    every: int | None = None
+    best: str | None = None
+    highest: bool = False
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        counts = {"last": self.last, "every": self.every, "count": self.count}
+        problems = [
+            f"{name} is {number!r}; accepted: an integer above 0"
+            for name, number in counts.items()
+            if number is not None and (type(number) is not int or number < 1)
+        ]
+        if self.best is None and (self.highest or self.count != 1):
+            problems.append("best is None; accepted: the name of a metric, where highest or count is given")
+        if problems:
+            raise ConfigError("; ".join(problems), details={"problems": problems})
+
+
 class CheckpointType(Enum):
     """What kind of state a checkpoint holds; a label that lists can be filtered by."""
 

@@ -18,6 +18,7 @@ from ckptclient.config import (
     CheckpointMetadata,
     CheckpointStatus,
     CheckpointType,
+    Keep,
     ProcessingState,
 )
 from ckptclient.errors import BadRequest, NotFound
@@ -119,13 +120,14 @@ class CheckpointManager:
         checkpoint_progress: float | None = None,
         ttl_hours: float | None = None,
         abandon_after: float | timedelta | None = None,
+        keep: Keep | None = None,
         state_bytes: int = 0,
         on_unavailable: OnUnavailable | None = None,
     ) -> Process:
         """Hold a process: a new one, or the resumption of an unfinished one; `fresh` begins a new life of it.
 
         `checkpoint_interval` in seconds or "auto", `checkpoint_progress` in percent of the total, `abandon_after` in
-        seconds: each in place of the node's setting. `fingerprint` is any value that stands for code, configuration
+        seconds, `keep` which checkpoints: each in place of the node's setting. `fingerprint` is any value that stands for code, configuration
         and input; `on_change` says what another one than at the beginning means ("refuse", "warn", "restart").
         `state_bytes` announces the size of the states, so that what can never fit is refused at once.
 
@@ -140,7 +142,7 @@ class CheckpointManager:
             on_change=on_change,
             fingerprint=fingerprint,
             schema_version=schema_version,
-            policy=policy_of(self._asks, checkpoint_interval, checkpoint_progress, ttl_hours, abandon_after),
+            policy=policy_of(self._asks, checkpoint_interval, checkpoint_progress, ttl_hours, abandon_after, keep),
             state_bytes=state_bytes,
         )
         terms = Terms(

@@ -10,7 +10,7 @@ from typing import Literal
 
 from ckptclient import calls
 from ckptclient.calls import Call
-from ckptclient.config import CheckpointConfig
+from ckptclient.config import CheckpointConfig, Keep
 from ckptclient.errors import BadRequest
 from ckptclient.payload import encode_value
 from ckptclient.process import OnChange
@@ -61,6 +61,7 @@ def policy_of(
     progress_percent: float | None = None,
     ttl_hours: float | None = None,
     abandon_after: float | timedelta | None = None,
+    keep: Keep | None = None,
 ) -> params.Policy | None:
     """The policy to ask for: what is given, else what the configuration says; None leaves all to the node."""
     if isinstance(abandon_after, timedelta):
@@ -76,6 +77,11 @@ def policy_of(
         progress_percent=None if progress_percent is None else float(progress_percent),
         ttl_seconds=None if ttl_hours is None else ttl_hours * 3600.0,
         abandon_after_seconds=None if abandon_after is None else float(abandon_after),
+        keep_last=keep.last if keep else None,
+        keep_every=keep.every if keep else None,
+        best_metric=keep.best if keep else None,
+        best_highest=keep.highest if keep else False,
+        best_count=keep.count if keep else 1,
     )
     return asked if asked != params.Policy() else None
 

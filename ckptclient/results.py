@@ -202,6 +202,11 @@ class PolicyInfo(Answer):
     progress_percent: float | None
     ttl_seconds: float | None
     abandon_after_seconds: float | None
+    keep_last: int | None
+    keep_every: int | None
+    best_metric: str | None
+    best_highest: bool | None
+    best_count: int | None
 
 
 @answer
@@ -471,12 +476,26 @@ class StoreStats(Answer):
 
 
 @answer
+class EndingInfo(Answer):
+    """One checkpoint that a cleanup would end, and why."""
+
+    as_array: ClassVar[bool] = True
+    checkpoint_id: str
+    user: str
+    why: str
+    size_bytes: int
+    stored_bytes: int
+
+
+@answer
 class Cleaned(Answer):
-    """What a cleanup did."""
+    """What a cleanup did, or would do; `waits` says in words what somebody has to confirm before anything expires."""
 
     expired: int
     purged: int
     freed_bytes: int
+    waits: tuple[str, ...]
+    endings: tuple[EndingInfo, ...]
 
 
 @answer

@@ -6,6 +6,8 @@ subtracted to measure how long something took. That is what the monotonic second
 """
 
 import time
+from functools import cache
+from pathlib import Path
 from typing import Protocol
 
 
@@ -18,6 +20,10 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds since some moment; never goes back, stands still while the machine sleeps."""
+        ...
+
+    def since_boot(self) -> tuple[str, float]:
+        """(which boot, seconds since it, those that the machine slept included); "" where it names no boot."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -34,8 +40,19 @@ class SystemClock:
     def monotonic(self) -> float:
         return time.monotonic()
 
+    def since_boot(self) -> tuple[str, float]:
+        return _boot(), time.clock_gettime(time.CLOCK_BOOTTIME)
+
     async def sleep(self, seconds: float) -> None:
         # Here, because asyncio takes 55 ms to import and the operator's offline tools, which import this, never sleep.
         import asyncio
 
         await asyncio.sleep(seconds)
+
+
+@cache
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

@@ -25,6 +25,7 @@ from ckptd.service.backend import Backend
 from ckptd.service.browsing import Browsing
 from ckptd.service.context import Context, Interruptions, cadence_of
 from ckptd.service.events import Events
+from ckptd.service.expiring import Expiring
 from ckptd.service.health import Monitor
 from ckptd.service.journal import Journal
 from ckptd.service.maintenance import Maintenance
@@ -69,6 +70,7 @@ class Assembled:
     metrics: Metrics
     lineage: bytes
     space: Space
+    expiring: Expiring
     loops: Sequence[Callable[[], Coroutine[Any, Any, None]]]
     _catalog: Catalog
     _closing: Sequence[Callable[[], None]]
@@ -77,6 +79,7 @@ class Assembled:
         """What must be done before the first request: the process table is rebuilt."""
         await self.space.look()
         await self.services.maintenance.recall()
+        await self.expiring.time.recall()
         await self.services.processes.restore_table()
 
     async def end(self) -> None:
@@ -129,7 +132,8 @@ def compose(
     uploads = Uploads(spool)
     processes = Processes(context, lambda: random_bytes(RANDOM_BYTES))
     browsing = Browsing(context, restoring, space)
-    maintenance = Maintenance(context, chunks, holds, space, store.path, __version__, reload)
+    expiring = Expiring(context, space)
+    maintenance = Maintenance(context, chunks, holds, space, expiring, store.path, __version__, reload)
     catalog_files = [store.path / name for name in (CATALOG_NAME, f"{CATALOG_NAME}-wal")]
     monitor = Monitor(context, space, _series(store.path / "series") if read_only is None else None, catalog_files)
     services = Services(
@@ -153,7 +157,7 @@ def compose(
         _drop_orphans(catalog, chunks)
         loops.append(lambda: clean(clock, config, backend, maintenance))
     closing = (ingest.close, backend.close, uploads.close, chunks.close, monitor.close)
-    return Assembled(services, context, committer, metrics, catalog.lineage, space, loops, catalog, closing)
+    return Assembled(services, context, committer, metrics, catalog.lineage, space, expiring, loops, catalog, closing)
 
 
 def open_offline(path: Path) -> Offline:

@@ -13,6 +13,7 @@ class FakeClock:
     def __init__(self, now: int = EPOCH) -> None:
         self._wall = now
         self._passed = 0.0
+        self._boot, self._booted = "boot-1", 0.0
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
 
@@ -22,6 +23,9 @@ class FakeClock:
     def monotonic(self) -> float:
         return self._passed
 
+    def since_boot(self) -> tuple[str, float]:
+        return self._boot, self._passed - self._booted
+
     async def sleep(self, seconds: float) -> None:
         future = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._passed + seconds, next(self._order), future))
@@ -30,6 +34,11 @@ class FakeClock:
     def jump(self, seconds: float) -> None:
         """Somebody sets the wall clock; the monotonic one doesn't notice."""
         self._wall += round(seconds * 1e6)
+
+    def reboot(self, seconds: float) -> None:
+        """The machine is off for so long; its wall clock goes on, what it counts begins anew."""
+        self._wall += round(seconds * 1e6)
+        self._boot, self._booted = self._boot + "+", self._passed
 
     def tick(self, seconds: float) -> None:
         """Time passes at once, for code that doesn't sleep; who is due wakes when the loop next runs."""

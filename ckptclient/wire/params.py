@@ -30,6 +30,7 @@ Micros = Annotated[int, Int()]
 """A time: microseconds since 1970, UTC."""
 
 Limit = Annotated[int, Int(1, limits.page_count_max)]
+KeepCount = Annotated[int, Int(1, 1_000_000)]
 Seconds = Annotated[float, Number(0.0, 1e10)]
 Bool = Annotated[bool, Flag()]
 TYPES = (
@@ -70,6 +71,11 @@ class Policy(Params):
     progress_percent: Annotated[float, Number(0.0, 100.0)] | None = None
     ttl_seconds: Seconds | None = None
     abandon_after_seconds: Seconds | None = None
+    keep_last: KeepCount | None = None
+    keep_every: KeepCount | None = None
+    best_metric: Annotated[str, Text(limits.tag_bytes_max, 1)] | None = None
+    best_highest: Bool = False
+    best_count: KeepCount = 1
 
 
 @parameters
@@ -389,6 +395,16 @@ class ReadEvents(Params):
     process_id: ProcessId | None = None
     limit: Limit = 200
     wait_seconds: Annotated[float, Number(0.0, 60.0)] = 0.0
+
+
+@parameters
+class Cleanup(Params):
+    """Expire, purge and give space back; or say what would go. An operator may confirm what expiry waits for."""
+
+    request: RequestNumber
+    dry_run: Bool = False
+    confirm_clock: Bool = False
+    confirm_policy: Bool = False
 
 
 @parameters

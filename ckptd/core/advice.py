@@ -81,6 +81,9 @@ def recommend(
         why = f"{refused.value:,.0f} connections were refused in 10 m"
         gain = f"room for the {refused.value:,.0f} connections that were refused"
         found.append(Recommendation("clients_refused", "ckptctl explain limits.connections_max", why, gain))
+    if (waits := lowered.get("expiry_waits")) is not None:
+        gain = "what has ended goes, and its space is given back"
+        found.append(Recommendation("expiry_waits", "ckptctl cleanup", waits.sentence, gain))
     return found + [one for each in costly for one in _costly(each, mean_between_interruptions)]
 
 

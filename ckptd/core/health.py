@@ -74,6 +74,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule("loop_lag", "seconds", 0.25, 2.5, 16, "the event loop was {} late at worst in the last minute"),
     Rule("catalog_size", "bytes", 4e9, 32e9, 12, "the catalog has {}"),
     Rule("clients_refused", "count", 0, 100, 16, "{} connections were refused in 10 m"),
+    Rule("expiry_waits", "count", 0, 2, 24, "expiry waits for {} confirmations"),
     Rule("clock_jump", "seconds", 10.0, HOUR, 10, "the wall clock and the monotonic one moved apart by {} in 10 m"),
 )
 # fmt: on

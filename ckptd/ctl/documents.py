@@ -233,6 +233,17 @@ def store(info: results.StoreStatus) -> Document:
     }
 
 
+def ending(info: results.EndingInfo) -> Document:
+    """One checkpoint that a cleanup would end."""
+    return {
+        "checkpoint_id": info.checkpoint_id,
+        "user": info.user,
+        "why": info.why,
+        "size_bytes": info.size_bytes,
+        "stored_bytes": info.stored_bytes,
+    }
+
+
 def daemon(info: results.StoreStatus) -> Document:
     """The daemon at a glance."""
     return {

@@ -1,4 +1,4 @@
-"""Verbs about the daemon and its store as a whole: `status`, `cleanup`, `version`."""
+"""Verbs about the daemon and its store as a whole: `status`, `version`."""
 
 import platform
 
@@ -74,15 +74,6 @@ def _warnings(store: results.StoreStatus) -> list[str]:
     if store.limit_bytes and store.used_bytes >= store.limit_bytes * _WARN_SHARE:
         found.append("the store is nearly at its limit: saves will be refused there")
     return found
-
-
-def cleanup(session: Session) -> Answer:
-    """Expire what is due and give its space back, now."""
-    cleaned = session.call(calls.cleanup())
-    line = (
-        f"cleaned up: {cleaned.expired:,} expired, {cleaned.purged:,} purged, {shown.size(cleaned.freed_bytes)} freed"
-    )
-    return done(line, expired_count=cleaned.expired, purged_count=cleaned.purged, freed_bytes=cleaned.freed_bytes)
 
 
 def version(_session: Session) -> Answer:

@@ -51,7 +51,7 @@ class Method:
 
 
 _BULKY: Final = frozenset(
-    ("checkpoints", "data", "digests", "done", "events", "parts", "processes", "records", "set_aside")
+    ("checkpoints", "data", "digests", "done", "endings", "events", "parts", "processes", "records", "set_aside")
 )
 
 _READ_ONLY_TOO: Final = frozenset(("checkpoint.restore", "config.reload"))
@@ -129,7 +129,7 @@ SURFACE: Final[tuple[Method, ...]] = (
 
     Method("store.status", p.Nothing, _STATUS, _WORKER, False, lambda s: s.maintenance.status),
     Method("store.stats", p.Nothing, _STATS, _WORKER, False, lambda s: s.maintenance.stats),
-    Method("store.cleanup", p.Mutate, ("expired", "purged", "freed_bytes"), _WORKER, True, lambda s: s.maintenance.cleanup),
+    Method("store.cleanup", p.Cleanup, ("expired", "purged", "freed_bytes", "waits", "endings"), _WORKER, True, lambda s: s.maintenance.cleanup),
     Method("health.report", p.Nothing, _HEALTH, _WORKER, False, lambda s: s.monitor.report),
     Method("config.show", p.Nothing, ("settings",), _OPERATOR, False, lambda s: s.maintenance.show_config),
     Method("config.reload", p.Mutate, ("changed", "restart"), _OPERATOR, True, lambda s: s.maintenance.reload_config),

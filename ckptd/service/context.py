@@ -36,6 +36,10 @@ class Context:
     interruptions: "Interruptions"
     read_only: str | None = None
     """Why nothing is written, where that is so."""
+    floor: int = 0
+    """Expiry's time (`core.expiry`) as of the last look: what is saved lives from then on at least."""
+    expiry_waits: tuple[str, ...] = ()
+    """What somebody has to confirm before anything expires, for people."""
     draining: str | None = None
     """Why nothing new begins, where that is so."""
     stalled: Mapping[ProcessKey, Epoch] = field(default_factory=dict)

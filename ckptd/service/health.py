@@ -178,6 +178,8 @@ class Monitor:
         found["clock_jump"] = Figure(max(jump for _, jump in self._jumps))
         why = self._context.read_only
         found["read_only"] = Figure(0.0 if why is None else 1.0, why or "")
+        waits = self._context.expiry_waits
+        found["expiry_waits"] = Figure(len(waits), "; ".join(waits))
         found["catalog_size"] = Figure(self._catalog_bytes())
         return found
 

@@ -8,23 +8,24 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from ckptclient.errors import BadRequest, Denied
 from ckptclient.wire import params
 from ckptd.core.change import Change, EventRow
 from ckptd.core.ids import PackKey
 from ckptd.core.process_table import State
 from ckptd.observe import log
+from ckptd.service import views
 from ckptd.service.caller import Caller
 from ckptd.service.context import Context
+from ckptd.service.expiring import SLICE_ROWS, Expiring
 from ckptd.service.space import Space
+from ckptd.service.users import user_name
 from ckptd.service.views import Map
 from ckptd.store.catalog.interface import Catalog
 from ckptd.store.chunks.interface import ChunkStore
 from ckptd.store.holds import Holds
 
 LOG = log.get(__name__)
-
-SLICE_ROWS = 500
-"""Rows of one slice: about ten milliseconds, so that nobody who saves notices."""
 
 EVENTS_KEPT = 100_000
 WARNING_MICROS = 3 * 24 * 3600 * 1_000_000
@@ -41,6 +42,7 @@ class Maintenance:
         chunks: ChunkStore,
         holds: Holds,
         space: Space,
+        expiring: Expiring,
         path: Path,
         version: str,
         reload: Callable[[], tuple[list[str], list[str]]],
@@ -49,15 +51,38 @@ class Maintenance:
         self._chunks = chunks
         self._holds = holds
         self._space = space
+        self._expiring = expiring
         self._path = path
         self._version = version
         self._reload = reload
         self._started = context.clock.monotonic()
         self.connections: Callable[[], int] = lambda: 0
 
-    async def cleanup(self, caller: Caller, p: params.Mutate) -> Map:
-        """Run the cleanup now; harmless when repeated."""
-        return await self.clean()
+    async def cleanup(self, caller: Caller, p: params.Cleanup) -> Map:
+        """Run the cleanup now, harmless when repeated; or say what it would end."""
+        if p.dry_run and (p.confirm_clock or p.confirm_policy):
+            raise BadRequest("a dry run confirms nothing", hint="look first, and confirm without dry_run then")
+        if (p.confirm_clock or p.confirm_policy) and not caller.sees_all:
+            raise Denied("an operator confirms", hint="ask somebody of roles.operators, or root")
+        if p.confirm_clock:
+            await self._expiring.time.confirm()
+        if p.confirm_policy:
+            await self._expiring.confirm_settings()
+        return await self._would_end(caller) if p.dry_run else await self.clean()
+
+    async def _would_end(self, caller: Caller) -> Map:
+        found = [one for one in await self._expiring.plan() if caller.sees_all or one.row.uid == caller.uid]
+        shown = found[: views.fitting(len(one.row.checkpoint_id) for one in found)]
+        return {
+            "expired": len(found),
+            "purged": 0,
+            "freed_bytes": sum(one.row.own_bytes for one in found),
+            "waits": list(self._expiring.waits),
+            "endings": [
+                [one.row.checkpoint_id, user_name(one.row.uid), one.why, one.row.logical_bytes, one.row.own_bytes]
+                for one in shown
+            ],
+        }
 
     async def clean(self) -> Map:
         """Expire what is due, empty the trash, give unreferenced chunks and whole packs back."""
@@ -65,11 +90,9 @@ class Maintenance:
 
     async def _clean(self) -> Map:
         context = self._context
-        retention = context.config().retention
         await self._space.look()  # what was admitted is an estimate until then
         before = self._space.used_bytes
-        expired = await self._expire(round(retention.abandon_after_seconds * 1_000_000))
-        purged = await self._empty_trash(context.clock.now() - round(retention.trash_seconds * 1_000_000))
+        ended = await self._expiring.run()
         await self._sweep()
         await self._unlink_packs()
         while await context.backend.tend(lambda catalog: catalog.drop_journal(SLICE_ROWS)):
@@ -81,26 +104,14 @@ class Maintenance:
         await self.remember()
         await self._space.look()
         freed = max(0, before - self._space.used_bytes)
-        LOG.info("cleaned up", expired=expired, purged=purged, freed_bytes=freed)
-        return {"expired": expired, "purged": purged, "freed_bytes": freed}
-
-    async def _expire(self, abandoned_after: int) -> int:
-        now, count = self._context.clock.now(), 0
-        cursor: tuple[int, int] | None = (0, 0)
-        while cursor is not None:
-            here = cursor
-            found = await self._context.backend.tend(
-                lambda catalog, here=here: catalog.expire(now, abandoned_after, here, SLICE_ROWS)  # type: ignore[misc]
-            )
-            count, cursor = count + found.count, found.cursor
-        return count
-
-    async def _empty_trash(self, before: int) -> int:
-        total, more = 0, True
-        while more:
-            count, more = await self._context.backend.tend(lambda catalog: catalog.empty_trash(before, SLICE_ROWS))
-            total += count
-        return total
+        LOG.info("cleaned up", expired=ended.expired, purged=ended.purged, freed_bytes=freed)
+        return {
+            "expired": ended.expired,
+            "purged": ended.purged,
+            "freed_bytes": freed,
+            "waits": list(ended.waits),
+            "endings": [],
+        }
 
     async def _sweep(self) -> None:
         now = self._context.clock.now()

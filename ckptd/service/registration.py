@@ -17,7 +17,7 @@ from ckptd.core.change import Change, Claim, EventRow, JournalAppend, JournalRec
 from ckptd.core.ids import Holder, ProcessKey, RequestId, Token
 from ckptd.core.journal import FAILED, key_digest
 from ckptd.core.process_table import Act, Mode, State
-from ckptd.service import views
+from ckptd.service import policies, views
 from ckptd.service.caller import Caller
 from ckptd.service.context import Context
 from ckptd.service.restoring import Choice, Opened, Restoring
@@ -50,6 +50,7 @@ class Registration:
 
     async def register(self, caller: Caller, p: params.Register) -> Map:
         """Begin a process, a new life of it, or resume it."""
+        policies.check(p.policy)
         limit = self._context.config().store.limit.bytes_max
         if limit is not None and p.state_bytes > limit:
             raise BadRequest(

@@ -21,6 +21,7 @@ from ckptd.core.process_table import ENDS, Act, Mode, State
 from ckptd.core.retention import Lifetimes, expires_at
 from ckptd.core.values import value
 from ckptd.errors import StoreFailed
+from ckptd.service import policies
 from ckptd.service.browsing import Browsing
 from ckptd.service.caller import Caller
 from ckptd.service.context import Context
@@ -153,8 +154,12 @@ class Saving:
         at = p.created_at if p.created_at is not None else now
         asked_ttl = p.ttl_seconds if p.ttl_seconds is not None else entry.ttl_seconds if entry else None
         retention = context.config().retention
+        if asked_ttl is None and retention.policies:
+            uid, process_id = (entry.uid, entry.process_id) if entry else (caller.uid, p.process_id or "")
+            asked_ttl = policies.ttl_seconds(retention, uid, process_id)
         lifetimes = Lifetimes(retention.ttl_seconds, retention.completed_ttl_seconds)
-        expires = expires_at(at, asked_ttl, lifetimes, p.ends == "completed")
+        begun = at if p.created_at is not None else max(at, context.floor)
+        expires = expires_at(begun, asked_ttl, lifetimes, p.ends == "completed")
         if entry is None:
             process_id = p.process_id or ""
             claim = Claim(caller.uid, process_id, None, None, None, Act.SAVE, task_id=p.task_id or "")

@@ -22,6 +22,7 @@ from ckptd.settings.kinds import (
     integer,
     size,
 )
+from ckptd.settings.policies import POLICIES
 
 SECTIONS: Final[Mapping[str, type[Any]]] = {
     "store": tree.Store,
@@ -101,8 +102,15 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "The same for the last checkpoint of a completed process.", reloadable=True),
     Setting("retention.trash", "trash_seconds", duration("1 s", "365 d", "not at all"), "24 h",
         "How long what has expired or was deleted can be revived.", reloadable=True),
+    Setting("retention.clock_jump", "clock_jump_seconds", duration("1 min", "3650 d", "never"), "24 h",
+        "Expiry halts where the wall clock runs ahead by more than this of what the machine counted, until it is confirmed.",
+        private="7 d", reloadable=True),
     Setting("retention.abandon_after", "abandon_after_seconds", duration("1 s", "3650 d", "never"), "30 d",
         "When an unfinished process that nobody took up again is given up, and its checkpoints may expire.", reloadable=True),
+    Setting("retention.policies", "policies", POLICIES, [],
+        "What to keep of which processes, beyond and instead of their time; the first glob that matches counts.", reloadable=True),
+    Setting("retention.confirm_share", "confirm_share", SHARE, "20 %",
+        "Where changed settings would end more than this of the store's bytes at once, expiry waits for a confirmation.", reloadable=True),
 
     Setting("checkpoint.interval", "interval_seconds", CADENCE, "300 s",
         "How often a process is told that a checkpoint is due; auto weighs what a save costs against how often work is interrupted.", reloadable=True),

@@ -52,13 +52,30 @@ class Archive:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedPolicy:
+    """What is kept of the processes that a glob names; 0 and None: nothing is said."""
+
+    glob: str
+    last: int
+    every: int
+    metric: str | None
+    highest: bool
+    best_count: int
+    ttl_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Retention:
     """How long what is kept."""
 
     ttl_seconds: float
     completed_ttl_seconds: float
     trash_seconds: float
+    clock_jump_seconds: float
     abandon_after_seconds: float
+    policies: tuple[NamedPolicy, ...]
+    """The first whose glob matches counts, and over it what the process itself asks for."""
+    confirm_share: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from ckptclient.config import CheckpointConfig
-from ckptclient.errors import BadRequest
+from ckptclient.config import CheckpointConfig, Keep
+from ckptclient.errors import BadRequest, ConfigError
 from ckptclient.registration import daemon_settings, policy_of, registration
 from ckptclient.wire.params import Policy
 
@@ -41,6 +41,13 @@ def test_a_total_is_a_count(total: Any) -> None:
         (None, {"ttl_hours": 0.5}, Policy(ttl_seconds=1800.0)),
         (None, {"abandon_after": timedelta(days=1)}, Policy(abandon_after_seconds=86400.0)),
         (None, {"abandon_after": 7}, Policy(abandon_after_seconds=7.0)),
+        (None, {"keep": Keep(last=3, every=10)}, Policy(keep_last=3, keep_every=10)),
+        (None, {"keep": Keep(best="loss")}, Policy(best_metric="loss")),
+        (
+            None,
+            {"keep": Keep(best="f1", highest=True, count=2)},
+            Policy(best_metric="f1", best_highest=True, best_count=2),
+        ),
         (CheckpointConfig(), {}, Policy(interval_seconds=300.0, ttl_seconds=86400.0)),
         (CheckpointConfig(), {"interval": "auto", "ttl_hours": 1}, Policy(auto=True, ttl_seconds=3600.0)),
     ],
@@ -49,6 +56,14 @@ def test_what_is_given_goes_before_what_the_configuration_says(
     config: CheckpointConfig | None, asked: dict[str, Any], policy: Policy | None
 ) -> None:
     assert policy_of(config, **asked) == policy
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"last": 0}, {"every": -1}, {"best": "f1", "count": 0}, {"highest": True}, {"count": 2}, {"last": 1.5}]
+)
+def test_what_can_not_be_kept_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong)) if "best" not in wrong else "count"):
+        Keep(**wrong)
 
 
 def test_another_word_than_auto_is_refused() -> None:

@@ -18,7 +18,7 @@ Obligations of every backend (one suite, `tests/ckptd/store/catalog/conformance.
 * Nothing in here grows with the size of what it frees: what deletes takes a bound and says whether more is left.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -139,14 +139,43 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class Expired:
-    """A slice of expiry: how many went to the trash, and where the next slice goes on (None: nothing is left)."""
+class Life:
+    """One incarnation with checkpoints, as retention sees it; `left_at` is since when nobody holds it, or its last word."""
 
-    count: int
+    key: ProcessKey
+    uid: int
+    process_id: str
+    state: State
+    is_current: bool
+    left_at: int
+    abandon_after: int | None
+    policy: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """One live checkpoint as retention sees it; `restorable` says that no rewind set it aside."""
+
+    key: CheckpointKey
+    seq: int
+    restorable: bool
+    has_state: bool
+    pinned: bool
+    expires_at: int | None
+    logical_bytes: int
+    own_bytes: int
+    metadata: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A slice of those whose time is over, and where the next slice goes on (None: nothing is left)."""
+
+    keys: Sequence[CheckpointKey]
     cursor: tuple[int, int] | None
 
 
-EXPIRE_FROM_START = (0, 0)
+DUE_FROM_START = (0, 0)
 """The cursor of a first slice."""
 
 
@@ -199,6 +228,20 @@ class CatalogReader(Protocol):
 
     def candidates(self, process: ProcessKey, with_state: bool) -> Sequence[CheckpointKey]:
         """Restorable ones newest first, at most 64: live or archived, in no rewind's shadow."""
+
+    def lives(self, after: ProcessKey | None, limit: int) -> Sequence[Life]:
+        """Incarnations that have checkpoints outside the trash, by key, from after `after`."""
+
+    def survey(self, process: ProcessKey, before: int | None, limit: int) -> Sequence[Surveyed]:
+        """Live checkpoints of one incarnation newest first, from before the number `before`."""
+
+    def due(self, now: int, cursor: tuple[int, int], limit: int) -> Due:
+        """A slice of the live ones whose time is over, unless pinned; latest end first, from after `cursor`."""
+
+    def doomed(
+        self, keys: Sequence[CheckpointKey], now: int, abandoned_after: int, gone: Container[CheckpointKey]
+    ) -> Sequence[CheckpointKey]:
+        """Those of `keys` that `Catalog.condemn` would move, one after the other, were `gone` in the trash already."""
 
     def body_chunks(self, body: BodyKey) -> Sequence[ChunkRow]:
         """The chunks of a body in order."""
@@ -277,12 +320,15 @@ class Catalog(Protocol):
     def add_body(self, namespace: int, hash: bytes, plain_bytes: int, chunks: Sequence[ChunkKey]) -> BodyKey:
         """An immutable list of chunks with no reference yet; the same list again is the same body."""
 
-    def expire(self, now: int, abandoned_after: int, cursor: tuple[int, int], limit: int) -> Expired:
-        """Move a slice of what is due to the trash, latest end first, from after `cursor`; skip what is protected.
+    def condemn(
+        self, keys: Sequence[CheckpointKey], now: int, abandoned_after: int, ended_by: int | None
+    ) -> Sequence[CheckpointKey]:
+        """Move those to the trash, in this order, that are live and that nothing protects; which they were.
 
-        Protected is what its process would recover from, what is pinned, and what something that is live depends on.
-        `abandoned_after` (microseconds) is how long an unfinished process without a holder protects its newest state,
-        unless its own policy says otherwise; 0 is for ever.
+        Protected is what its process would recover from, what is pinned, and what something that isn't in the trash
+        depends on; with `ended_by` also what has its time still before it then. `abandoned_after` (microseconds) is how
+        long an unfinished process without a holder protects its newest state, unless its own policy says otherwise; 0
+        is for ever. What depends on others has to stand before them. A slice has some hundred keys.
         """
 
     def empty_trash(self, before: int, limit: int) -> tuple[int, bool]:

@@ -11,6 +11,7 @@ from ckptd.core.health import About, Figure, Health, judge
 WELL = judge({"space": Figure(0.9), "clients_refused": Figure(0)})
 FULL = judge({"space": Figure(0.05)})
 REFUSING = judge({"clients_refused": Figure(12)})
+WAITING = judge({"expiry_waits": Figure(1, "the clock ran ahead")})
 ROOM = Room(left_bytes=10**9, free_bytes=10**9, trash_count=0)
 DAY = 86_400.0
 P = About(1000, "my run")
@@ -37,6 +38,7 @@ def test_nothing_is_advised_where_all_is_well() -> None:
         ({"health": FULL, "room": Room(10**9, 10**9, 500)}, "space", "ckptctl cleanup", "500 checkpoints lie in the trash", "room of 500"),
         ({"health": FULL, "room": Room(10**9, 5 * 10**9, 0)}, "space", "ckptctl explain store.limit", "5.0 GB are free", "4.0 GB more"),
         ({"health": REFUSING}, "clients_refused", "ckptctl explain limits.connections_max", "12 connections", "12 connections"),
+        ({"health": WAITING}, "expiry_waits", "ckptctl cleanup", "the clock ran", "space is given back"),
         ({"stuck": [Stuck(P, 840.0, 2.0)]}, "stalled_work", "ckptctl show 'my run'", "14 m", "1,680 steps"),
         ({"exposed": [Exposed(P, 1200.0, 300.0)]}, "rpo", "ckptctl show 'my run'", "20 m of its work", "15 m less"),
         ({"costly": [Costly(P, 30.0, 300.0)]}, None, "ckptctl explain checkpoint.interval", "10 % of its time", "of work in each hour"),

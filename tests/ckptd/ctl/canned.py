@@ -81,6 +81,14 @@ def events_since(packed: Mapping[str, object]) -> Map:
     return {"events": [event for event in EVENTS if event[0] > since], "last": max(12, since)}
 
 
+def cleaned(packed: Mapping[str, object]) -> Map:
+    """What a cleanup did, or would do."""
+    if not packed.get("dry_run"):
+        return {"expired": 4, "purged": 9, "freed_bytes": 18_000_000, "waits": [], "endings": []}
+    ending = ["etl-nightly_processing_state_7", "anna", "superseded", 1_400_000, 90_000]
+    return {"expired": 1, "purged": 0, "freed_bytes": 90_000, "waits": [], "endings": [ending]}
+
+
 STATUS: Mapping[str, object] = {
     "version": "0.1.0", "pid": 4321, "uptime_seconds": 93_784.5, "store_path": "/var/lib/ckptd", "lineage": bytes(16),
     "read_only": None, "connections": 12, "processes": {"running": 1, "interrupted": 1}, "checkpoints": 214,
@@ -143,7 +151,7 @@ REPLIES: Mapping[str, object] = {
     "upload.open": {"upload": 5},
     "part.write": {},
     "store.status": STATUS,
-    "store.cleanup": {"expired": 4, "purged": 9, "freed_bytes": 18_000_000},
+    "store.cleanup": cleaned,
     "health.report": HEALTH,
     "config.show": {
         "settings": [["store.path", "/srv/ckptd", "/etc/ckptd/ckptd.toml line 4"], ["log.level", "info", "default"]]

@@ -42,6 +42,7 @@ CASES: list[tuple[str, list[str], list[str]]] = [
     ("history etl-nightly", ["process.show", "events.read", "checkpoint.list"],
         ["● 1 save", "✓ registered", "running, epoch 3, 83.9 %"]),
     ("cleanup", ["store.cleanup"], ["4 expired, 9 purged, 18.0 MB freed"]),
+    ("cleanup --dry-run", ["store.cleanup"], ["would expire 1 checkpoint, with 90.0 kB", "superseded"]),
     ("config show", ["config.show"], ["store.path", "/srv/ckptd", "line 4", "log.level"]),
     ("config show --changed", ["config.show"], ["store.path"]),
     ("config reload", ["config.reload"], ["changed: log.level\n", "waits for a restart: store.path\n"]),

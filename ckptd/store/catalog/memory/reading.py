@@ -1,6 +1,6 @@
 """Questions to the tables."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
 from ckptclient.errors import UnknownCheckpoint
 from ckptd.core.change import (
@@ -14,11 +14,15 @@ from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey, ProcessKey
 from ckptd.core.journal import FAILED, Cut
 from ckptd.core.process_table import State
 from ckptd.store.catalog.interface import (
+    DUE_FROM_START,
     ChunkRow,
     Content,
+    Due,
     Event,
     Filter,
     JournalRow,
+    Life,
+    Surveyed,
     Suspect,
     Totals,
 )
@@ -116,6 +120,49 @@ class MemoryReader:
 
     def candidates(self, process: ProcessKey, with_state: bool) -> Sequence[CheckpointKey]:
         return self._committed().candidates(process, with_state)[:64]
+
+    def lives(self, after: ProcessKey | None, limit: int) -> Sequence[Life]:
+        tables, found = self._committed(), []
+        for key in sorted({one.process for one in tables.checkpoints.values() if one.place is not Place.TRASH}):
+            if after is None or key > after:
+                one, row = tables.processes[key], tables.processes[key].row
+                left_at = row.ended_at if row.ended_at is not None else row.progress.at
+                life = (row.uid, row.process_id, row.state, one.current, left_at, one.abandon_after, row.policy)
+                found.append(Life(key, *life))
+        return found[:limit]
+
+    def survey(self, process: ProcessKey, before: int | None, limit: int) -> Sequence[Surveyed]:
+        tables = self._committed()
+        restorable = tables.candidates(process, False)
+        found = [
+            Surveyed(
+                row.key, row.seq, row.key in restorable, row.has_state, row.pinned, row.expires_at, row.logical_bytes,
+                row.own_bytes, row.metadata,
+            )
+            for row in tables.rows()
+            if row.process == process and row.place is Place.LIVE and (before is None or row.seq < before)
+        ]  # fmt: skip
+        return sorted(found, key=lambda one: one.seq, reverse=True)[:limit]
+
+    def due(self, now: int, cursor: tuple[int, int], limit: int) -> Due:
+        ended = [
+            (row.expires_at, int(row.key))
+            for row in self._committed().rows()
+            if row.place is Place.LIVE and not row.pinned and row.expires_at is not None and row.expires_at <= now
+        ]
+        rest = [one for one in sorted(ended, reverse=True) if cursor == DUE_FROM_START or one < cursor][:limit]
+        return Due([CheckpointKey(key) for _, key in rest], rest[-1] if len(rest) == limit else None)
+
+    def doomed(
+        self, keys: Sequence[CheckpointKey], now: int, abandoned_after: int, gone: Container[CheckpointKey]
+    ) -> Sequence[CheckpointKey]:
+        tables, found = self._committed(), list[CheckpointKey]()
+        for key in keys:
+            if tables.may_go(
+                key, now, abandoned_after, None, [one for one in tables.checkpoints if one in gone] + found
+            ):
+                found.append(key)
+        return found
 
     # Chunks
 

@@ -1,7 +1,7 @@
 """What is kept, and what several questions need of it."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 from ckptd.core.change import (
@@ -14,6 +14,7 @@ from ckptd.core.change import (
 )
 from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, Epoch, PackKey, ProcessKey
 from ckptd.core.journal import DONE, FAILED
+from ckptd.core.process_table import State
 from ckptd.store.catalog.interface import (
     ChunkRow,
     Event,
@@ -145,6 +146,39 @@ class Tables:
             if not any(b.after_seq < one.new.seq <= b.upto_seq for b in self.rewinds.get(process, ()))
         ]
         return [key for _, key in sorted(found, reverse=True)]
+
+    def protected(self, key: ProcessKey, now: int, abandoned_after: int) -> set[CheckpointKey]:
+        """What a recovery of a process would ask for, while somebody may come back for it."""
+        process = self.processes[key]
+        row = process.row
+        if not process.current or row.state is State.COMPLETED or row.epoch == 0:
+            return set()
+        patience = process.abandon_after if process.abandon_after is not None else abandoned_after
+        left_at = row.ended_at if row.ended_at is not None else row.progress.at
+        if row.state is not State.RUNNING and patience > 0 and left_at + patience <= now:
+            return set()
+        return {*self.candidates(row.key, False)[:1], *self.candidates(row.key, True)[:1]}
+
+    def may_go(
+        self,
+        key: CheckpointKey,
+        now: int,
+        abandoned_after: int,
+        ended_by: int | None,
+        gone: Container[CheckpointKey] = (),
+    ) -> bool:
+        """Whether a checkpoint is live and nothing protects it."""
+        one = self.checkpoints.get(key)
+        if one is None or one.place is not Place.LIVE or one.pinned:
+            return False
+        if ended_by is not None and (one.expires_at is None or one.expires_at > ended_by):
+            return False
+        dependents = [
+            other
+            for other, found in self.checkpoints.items()
+            if key in found.new.depends and found.place is not Place.TRASH and other not in gone
+        ]
+        return not dependents and key not in self.protected(one.process, now, abandoned_after)
 
     def row(self, key: CheckpointKey) -> CheckpointRow:
         """A checkpoint with what its process says of it."""

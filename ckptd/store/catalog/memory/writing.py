@@ -11,11 +11,8 @@ from ckptd.core.change import (
     Place,
 )
 from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey
-from ckptd.core.process_table import State
 from ckptd.store.catalog.interface import (
-    EXPIRE_FROM_START,
     ChunkRow,
-    Expired,
     NewChunk,
     Outcome,
 )
@@ -28,7 +25,6 @@ from ckptd.store.catalog.memory.tables import (
     StoredBody,
     StoredChunk,
     StoredPack,
-    StoredProcess,
     Tables,
 )
 
@@ -157,23 +153,18 @@ class MemoryCatalog:
 
     # What ends
 
-    def expire(self, now: int, abandoned_after: int, cursor: tuple[int, int], limit: int) -> Expired:
-        """Move a slice of what is due to the trash."""
+    def condemn(
+        self, keys: Sequence[CheckpointKey], now: int, abandoned_after: int, ended_by: int | None
+    ) -> Sequence[CheckpointKey]:
+        """Move those that nothing protects to the trash."""
 
-        def work(tables: Tables) -> Expired:
-            due = [
-                (row.expires_at, int(row.key))
-                for row in tables.rows()
-                if row.place is Place.LIVE and not row.pinned and row.expires_at is not None and row.expires_at <= now
-            ]
-            rest = [one for one in sorted(due, reverse=True) if cursor == EXPIRE_FROM_START or one < cursor][:limit]
-            count = 0
-            for _, number in rest:
-                key = CheckpointKey(number)
-                process = tables.processes[tables.checkpoints[key].process]
-                if key not in _protected(tables, process, now, abandoned_after) and not _is_needed(tables, key):
-                    count += Applying(tables, Change(now, 0)).place(key, Place.LIVE, Place.TRASH, now)
-            return Expired(count, rest[-1] if len(rest) == limit else None)
+        def work(tables: Tables) -> list[CheckpointKey]:
+            moved = []
+            for key in keys:
+                if tables.may_go(key, now, abandoned_after, ended_by):
+                    Applying(tables, Change(now, 0)).place(key, Place.LIVE, Place.TRASH, now)
+                    moved.append(key)
+            return moved
 
         return self._within(work)
 
@@ -266,18 +257,3 @@ def _refer(tables: Tables, key: ChunkKey) -> None:
     """Something refers to a chunk from now on."""
     assert tables.chunks[key].state != CONDEMNED
     tables.chunks[key] = replace(tables.chunks[key], state=LIVE)
-
-
-def _protected(tables: Tables, process: StoredProcess, now: int, abandoned_after: int) -> set[CheckpointKey]:
-    row = process.row
-    if not process.current or row.state is State.COMPLETED or row.epoch == 0:
-        return set()
-    patience = process.abandon_after if process.abandon_after is not None else abandoned_after
-    left_at = row.ended_at if row.ended_at is not None else row.progress.at
-    if row.state is not State.RUNNING and patience > 0 and left_at + patience <= now:
-        return set()
-    return {*tables.candidates(row.key, False)[:1], *tables.candidates(row.key, True)[:1]}
-
-
-def _is_needed(tables: Tables, key: CheckpointKey) -> bool:
-    return any(key in one.new.depends and one.place is not Place.TRASH for one in tables.checkpoints.values())

@@ -11,7 +11,7 @@ from ckptd.core.change import NewCheckpoint, Place
 from ckptd.core.ids import CheckpointKey
 from ckptd.store.catalog.sqlite.counting import Counters
 from ckptd.store.catalog.sqlite.processes import Process, Processes
-from ckptd.store.catalog.sqlite.reading import candidate_keys
+from ckptd.store.catalog.sqlite.standing import MOVED, candidate_keys
 
 _INSERT = (
     "INSERT INTO checkpoint(k,process,seq,epoch,type,place,created_at,expires_at,pinned,logical,own,journal_pos,attempts,"
@@ -26,9 +26,6 @@ FLOOR = "checkpoint_floor"
 SQLite would give the key of the newest row again once that is deleted, and whoever still means the old one, a reader's
 page or a request on its way, would meet another checkpoint.
 """
-
-MOVED = "c.process,c.type,c.logical,coalesce(length(c.small),0)"
-"""What must be known of a checkpoint that moves."""
 
 _NEXT = "SELECT 1+max((SELECT coalesce(max(k),0) FROM checkpoint),coalesce((SELECT v FROM store WHERE k=?),0))"
 

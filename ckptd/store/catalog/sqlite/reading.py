@@ -1,7 +1,7 @@
 """Questions to the catalog. Each runs in a read transaction of its own and never writes."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import groupby
 from typing import Any, cast
 
@@ -14,8 +14,19 @@ from ckptd.core.encoding import DEPTH_MAX
 from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey, ProcessKey
 from ckptd.core.journal import Cut
 from ckptd.core.process_table import State
-from ckptd.store.catalog.interface import ChunkRow, Content, Event, Filter, JournalRow, Suspect, Totals
-from ckptd.store.catalog.sqlite import counting
+from ckptd.store.catalog.interface import (
+    ChunkRow,
+    Content,
+    Due,
+    Event,
+    Filter,
+    JournalRow,
+    Life,
+    Surveyed,
+    Suspect,
+    Totals,
+)
+from ckptd.store.catalog.sqlite import counting, standing
 from ckptd.store.catalog.sqlite.failing import reading
 from ckptd.store.catalog.sqlite.pages import page
 from ckptd.store.catalog.sqlite.rows import (
@@ -31,10 +42,6 @@ from ckptd.store.catalog.sqlite.rows import (
 _CHECKPOINT = f"SELECT {CHECKPOINT_COLUMNS} FROM checkpoint c JOIN process p ON p.k=c.process"
 _PROCESS = f"SELECT {PROCESS_COLUMNS} FROM process"
 
-_CANDIDATES = """SELECT k FROM checkpoint c WHERE process=?1 AND place!=1 AND has_state>=?2 AND NOT EXISTS(
-  SELECT 1 FROM journal_cut x WHERE x.process=?1 AND c.seq>x.after_seq AND c.seq<=x.upto_seq)
-  ORDER BY seq DESC LIMIT ?3"""
-
 _CHAIN = f"""WITH RECURSIVE chain(key,n) AS (VALUES(?1,0) UNION ALL
   SELECT base,n+1 FROM chain JOIN chunk ON k=key WHERE base IS NOT NULL AND n<?2)
 SELECT {CHUNK_COLUMNS} FROM chain JOIN chunk ON k=key ORDER BY n"""
@@ -49,11 +56,6 @@ _JOURNAL = (
     "SELECT pos,kind,nullif(ordinal,-1),item,result,at FROM journal j WHERE process=?1 AND pos>?2 AND kind>=?4 "
     f"AND {_NEWEST} AND {_UNCUT} ORDER BY pos LIMIT ?3"
 )
-
-
-def candidate_keys(connection: apsw.Connection, process: int, with_state: bool, limit: int) -> list[CheckpointKey]:
-    """Restorable checkpoints of a process newest first; the query is the writer's and the reader's."""
-    return [key for (key,) in connection.execute(_CANDIDATES, (process, int(with_state), limit))]
 
 
 class SqliteReader:
@@ -169,7 +171,23 @@ class SqliteReader:
         return found
 
     def candidates(self, process: ProcessKey, with_state: bool) -> Sequence[CheckpointKey]:
-        return [key for (key,) in self._all(_CANDIDATES, (process, int(with_state), 64))]
+        with self._lock, reading():
+            return standing.candidate_keys(self._connection, process, with_state, 64)
+
+    def lives(self, after: ProcessKey | None, limit: int) -> Sequence[Life]:
+        return standing.lives(self._all, after, limit)
+
+    def survey(self, process: ProcessKey, before: int | None, limit: int) -> Sequence[Surveyed]:
+        return standing.survey(self._all, process, before, limit)
+
+    def due(self, now: int, cursor: tuple[int, int], limit: int) -> Due:
+        return standing.due(self._all, now, cursor, limit)
+
+    def doomed(
+        self, keys: Sequence[CheckpointKey], now: int, abandoned_after: int, gone: Container[CheckpointKey]
+    ) -> Sequence[CheckpointKey]:
+        with self._lock, reading():
+            return standing.doomed(self._connection, keys, now, abandoned_after, gone)
 
     # Chunks
 

@@ -1,62 +1,34 @@
-"""What ends: expiry, the trash, the journals of earlier lives, in slices.
+"""What goes for good: the trash, the journals of earlier lives, in slices.
 
 Each function is the inside of one transaction and touches a bounded number of rows: deleting half a million at once
 took ten seconds, during which nothing could be saved.
 """
 
+from collections.abc import Sequence
+
 import apsw
 
 from ckptd.core.change import Place
 from ckptd.core.ids import CheckpointKey
-from ckptd.core.process_table import State
-from ckptd.store.catalog.interface import EXPIRE_FROM_START, Expired
-from ckptd.store.catalog.sqlite.checkpoints import FLOOR, MOVED
+from ckptd.store.catalog.sqlite.checkpoints import FLOOR
 from ckptd.store.catalog.sqlite.counting import PLACE
-from ckptd.store.catalog.sqlite.reading import candidate_keys
+from ckptd.store.catalog.sqlite.standing import Dooming
 from ckptd.store.catalog.sqlite.transaction import Transaction
 
-_DUE = (
-    f"SELECT k,expires_at,EXISTS(SELECT 1 FROM dependency WHERE needs=c.k),{MOVED} FROM checkpoint c WHERE place=0 "
-    "AND pinned=0 AND expires_at IS NOT NULL AND (expires_at,k)<(?,?) ORDER BY expires_at DESC,k DESC LIMIT ?"
-)
-_NEEDED = "SELECT 1 FROM dependency d JOIN checkpoint c ON c.k=d.checkpoint WHERE d.needs=? AND c.place!=1 LIMIT 1"
 
-
-def expire(connection: apsw.Connection, now: int, abandoned_after: int, cursor: tuple[int, int], limit: int) -> Expired:
-    """See `Catalog.expire`. The latest first: what depends on others goes before these, which then may go too."""
-    begin = (now + 1, 0) if cursor == EXPIRE_FROM_START else cursor
-    rows = list(connection.execute(_DUE, (*begin, limit)))
-    transaction = Transaction(connection)
-    protected: dict[int, set[CheckpointKey]] = {}
-    count = 0
-    for key, _, has_dependents, *row in rows:
-        process = row[0]
-        if process not in protected:
-            protected[process] = _protected(connection, process, now, abandoned_after)
-        if key in protected[process] or (has_dependents and connection.execute(_NEEDED, (key,)).fetchone()):
-            continue
-        transaction.checkpoints.transfer(key, row, Place.LIVE, Place.TRASH, now)
-        count += 1
+def condemn(
+    connection: apsw.Connection, keys: Sequence[CheckpointKey], now: int, abandoned_after: int, ended_by: int | None
+) -> Sequence[CheckpointKey]:
+    """See `Catalog.condemn`."""
+    dooming, transaction = Dooming(connection, now, abandoned_after), Transaction(connection)
+    moved: list[CheckpointKey] = []
+    for key in keys:
+        row = dooming.row(key, ended_by)
+        if row is not None:
+            transaction.checkpoints.transfer(key, row, Place.LIVE, Place.TRASH, now)
+            moved.append(key)
     transaction.flush()
-    return Expired(count, (rows[-1][1], rows[-1][0]) if len(rows) == limit else None)
-
-
-def _protected(connection: apsw.Connection, process: int, now: int, abandoned_after: int) -> set[CheckpointKey]:
-    """What a recovery would ask for: the newest restorable one, and the newest with application state.
-
-    `retention.protects` in SQL; besides, nobody recovers an earlier life.
-    """
-    row = connection.execute(
-        "SELECT state,epoch,coalesce(ended_at,progress_at),coalesce(abandon_after,?) FROM process WHERE k=? AND now=1",
-        (abandoned_after, process),
-    ).fetchone()
-    if row is None:
-        return set()
-    state, epoch, left_at, patience = row
-    abandoned = state != State.RUNNING and patience > 0 and left_at + patience <= now
-    if state == State.COMPLETED or epoch == 0 or abandoned:
-        return set()
-    return {*candidate_keys(connection, process, False, 1), *candidate_keys(connection, process, True, 1)}
+    return moved
 
 
 def empty_trash(connection: apsw.Connection, before: int, limit: int) -> tuple[int, bool]:

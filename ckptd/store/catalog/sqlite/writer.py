@@ -8,9 +8,9 @@ import apsw
 
 from ckptclient.errors import NoSpace
 from ckptd.core.change import Change
-from ckptd.core.ids import BodyKey, ChunkKey, PackKey
+from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey
 from ckptd.errors import StoreFailed
-from ckptd.store.catalog.interface import Expired, NewChunk, Outcome
+from ckptd.store.catalog.interface import NewChunk, Outcome
 from ckptd.store.catalog.sqlite import bodies, tending
 from ckptd.store.catalog.sqlite.failing import writing
 from ckptd.store.catalog.sqlite.reading import SqliteReader
@@ -118,9 +118,11 @@ class SqliteCatalog:
 
     # What ends
 
-    def expire(self, now: int, abandoned_after: int, cursor: tuple[int, int], limit: int) -> Expired:
-        """Move a slice of what is due to the trash."""
-        return self._within(lambda connection: tending.expire(connection, now, abandoned_after, cursor, limit))
+    def condemn(
+        self, keys: Sequence[CheckpointKey], now: int, abandoned_after: int, ended_by: int | None
+    ) -> Sequence[CheckpointKey]:
+        """Move those that nothing protects to the trash."""
+        return self._within(lambda connection: tending.condemn(connection, keys, now, abandoned_after, ended_by))
 
     def empty_trash(self, before: int, limit: int) -> tuple[int, bool]:
         """Drop a slice of the trash."""

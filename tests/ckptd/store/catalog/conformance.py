@@ -12,7 +12,7 @@ from ckptd.core.ids import BodyKey, CheckpointKey, PackKey, ProcessKey
 from ckptd.core.journal import FAILED, Cut, bitmaps
 from ckptd.core.process_table import Act, Mode, State
 from ckptd.core.retention import Standing, expired, protects
-from ckptd.store.catalog.interface import EXPIRE_FROM_START, Catalog, CatalogReader, Filter, NewChunk
+from ckptd.store.catalog.interface import DUE_FROM_START, Catalog, CatalogReader, Filter, NewChunk
 from tests.ckptd.store.catalog.changes import (
     NOW,
     SECOND,
@@ -64,12 +64,18 @@ def process(reader: CatalogReader, key: int = JOB) -> Any:
 
 
 def expire_all(catalog: Catalog, now: int, abandoned_after: int = 0, limit: int = 2) -> int:
-    cursor: tuple[int, int] | None = EXPIRE_FROM_START
-    count = 0
+    """Slice by slice, as the service does; what would go is told before in one go."""
+    reader = catalog.reader()
+    told = reader.doomed(reader.due(now, DUE_FROM_START, 99).keys, now, abandoned_after, ())
+    cursor: tuple[int, int] | None = DUE_FROM_START
+    moved: list[CheckpointKey] = []
     while cursor is not None:
-        found = catalog.expire(now, abandoned_after, cursor, limit)
-        count, cursor = count + found.count, found.cursor
-    return count
+        found = reader.due(now, cursor, limit)
+        moved += catalog.condemn(found.keys, now, abandoned_after, now)
+        cursor = found.cursor
+    reader.close()
+    assert moved == told
+    return len(moved)
 
 
 def empty_trash(catalog: Catalog, before: int, limit: int = 2) -> int:

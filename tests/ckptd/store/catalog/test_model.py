@@ -7,7 +7,7 @@ answered must be there, and what was not committed must not.
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from ckptclient.errors import CkptdError
 from ckptd.core.change import Change, CheckpointType, EventRow, Suspicion
 from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey, ProcessKey
 from ckptd.core.process_table import Act, State
-from ckptd.store.catalog.interface import EXPIRE_FROM_START, Catalog, CatalogReader, Filter, NewChunk
+from ckptd.store.catalog.interface import DUE_FROM_START, Catalog, CatalogReader, Filter, NewChunk
 from ckptd.store.catalog.memory import MemoryCatalog
 from ckptd.store.catalog.sqlite import open_catalog
 from ckptd.store.catalog.sqlite.rows import unpack_keys
@@ -231,16 +231,30 @@ class Catalogs(RuleBasedStateMachine):
     def clean(self, patience: int, limit: int) -> None:
         self.at += 30
 
-        def act(catalog: Catalog) -> list[object]:
-            found: list[object] = []
-            cursor: tuple[int, int] | None = EXPIRE_FROM_START
-            while cursor is not None:
-                one = catalog.expire(self.at, patience, cursor, limit)
-                found.append(one)
-                cursor = one.cursor
-            return found
+        for cursor, keys in self.due(limit):
+            told = [reader.doomed(keys, self.at, patience, ()) for reader in self.readers]
 
-        self.both(act)
+            def act(catalog: Catalog, keys: Sequence[CheckpointKey] = keys) -> object:
+                return catalog.condemn(keys, self.at, patience, self.at)
+
+            moved = self.both(act)
+            assert told == [moved, moved], cursor
+
+    def due(self, limit: int) -> Iterator[tuple[object, Sequence[CheckpointKey]]]:
+        cursor: tuple[int, int] | None = DUE_FROM_START
+        while cursor is not None:
+            first, second = (reader.due(self.at, cursor, limit) for reader in self.readers)
+            assert first == second
+            yield cursor, first.keys
+            cursor = first.cursor
+
+    @rule(keys=st.lists(KEYS.map(CheckpointKey), max_size=4, unique=True), gone=st.sets(KEYS.map(CheckpointKey)))
+    def condemn(self, keys: list[CheckpointKey], gone: set[CheckpointKey]) -> None:
+        """Some, whatever their time says, as a rule of a process or a want of room has it."""
+        self.at += 1
+        first, second = (reader.doomed(keys, self.at, 0, gone) for reader in self.readers)
+        assert first == second
+        self.both(lambda catalog: catalog.condemn(keys, self.at, 0, None))
 
     @rule(age=st.integers(0, 60), held=st.lists(st.integers(1, 5)), limit=st.integers(1, 4))
     def empty(self, age: int, held: list[int], limit: int) -> None:
@@ -351,6 +365,8 @@ def everything(reader: CatalogReader) -> dict[str, Any]:
         "events": reader.events(2, UID, None, 9),
         "last event": reader.last_event(),
         "totals": [reader.totals(uid) for uid in (None, UID, UID + 1)],
+        "lives": [reader.lives(after, 2) for after in (None, *keys[:3])],
+        "surveys": [reader.survey(key, before, 2) for key in keys[:4] for before in (None, 3)],
         "abandoned": reader.nearly_abandoned(NOW, NOW + 50, 20, 10),
     }
     for key in keys:

@@ -12,7 +12,7 @@ import pytest
 from ckptd.core.change import Change
 from ckptd.core.ids import BodyKey, CheckpointKey, ProcessKey
 from ckptd.core.process_table import State
-from ckptd.store.catalog.interface import EXPIRE_FROM_START, CatalogReader, Filter, NewChunk
+from ckptd.store.catalog.interface import DUE_FROM_START, CatalogReader, Filter, NewChunk
 from ckptd.store.catalog.sqlite import SqliteCatalog, open_catalog
 from ckptd.store.catalog.sqlite.reading import SqliteReader
 from tests.ckptd.store.catalog.changes import (
@@ -101,6 +101,10 @@ QUESTIONS: dict[str, Callable[[CatalogReader], object]] = {
     "tags": lambda r: r.tags([CheckpointKey(1)]),
     "dependencies": lambda r: r.dependencies([CheckpointKey(2), CheckpointKey(1)]),
     "candidates": lambda r: r.candidates(JOB, True),
+    "lives": lambda r: r.lives(JOB, 9),
+    "survey": lambda r: r.survey(JOB, 9, 9),
+    "due": lambda r: r.due(NOW, DUE_FROM_START, 9),
+    "doomed": lambda r: r.doomed([CheckpointKey(1), CheckpointKey(2)], NOW, 0, ()),
     "body_chunks": lambda r: r.body_chunks(BodyKey(1)),
     "find_chunk": lambda r: r.find_chunk(UID, bytes(32)),
     "packs": lambda r: r.packs(),
@@ -159,7 +163,7 @@ def test_a_slice_of_the_cleanup_walks_indexes(catalog: SqliteCatalog, path: Path
     fill(catalog)
     catalog.apply([append(JOB, 0, done(0, "a")), take(retires=JOB)])
     plans = Plans(catalog._connection, path)
-    catalog.expire(NOW + 1, 0, EXPIRE_FROM_START, 9)
+    catalog.condemn([CheckpointKey(1), CheckpointKey(2)], NOW + 1, 0, NOW + 1)
     catalog.apply([Change(NOW, UID, to_trash=(CheckpointKey(1), CheckpointKey(2)))])
     catalog.empty_trash(NOW + 9, 9)
     for _ in range(4):
