@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -94,6 +95,8 @@ def _directory(data: Path) -> Iterator[Path]:
 def main(words: Sequence[str]) -> int:
     """The exit code: 0, 1 where a peer failed a workload, 2 where the command line is wrong."""
     arguments = _arguments(words)
+    # Whatever a developer has set: who has installed a program doesn't compile it at each start.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     match arguments.what:
         case ["peers"]:
             for name, peer in PEERS.items():

@@ -7,7 +7,6 @@ one place only, so that whatever is sent again is sent under the same one. Not f
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
 from ckptclient import results
@@ -25,24 +24,36 @@ UNNUMBERED = 0
 """What stands for a request's number until it is bound; the daemon would refuse it."""
 
 
-@dataclass(frozen=True, slots=True)
 class Call(Generic[T_co]):
-    """One request to be made, and the way from its reply to a value."""
+    """One request to be made, and the way from its reply to a value. Written to once, when it is made."""
 
-    method: str
-    params: Params
-    read: Callable[[object], T_co]
-    mutates: bool = False
-    timeout_seconds: float | None = None
-    """Its own time limit; None takes the client's."""
-    connection: int | None = None
-    """The one connection (the driver's count) on which it means something: that of its upload. None: any."""
-    number: int | None = None
-    """The request number of a mutation that was submitted before."""
+    __slots__ = ("connection", "method", "mutates", "number", "params", "read", "timeout_seconds")
+
+    def __init__(
+        self,
+        method: str,
+        params: Params,
+        read: Callable[[object], T_co],
+        mutates: bool = False,
+        timeout_seconds: float | None = None,
+        connection: int | None = None,
+        number: int | None = None,
+    ) -> None:
+        """`timeout_seconds`: its own time limit; None takes the client's.
+
+        `connection` is the one connection (the driver's count) on which it means something, that of its upload; None:
+        any. `number` is the request number of a mutation that was submitted before.
+        """
+        self.method = method
+        self.params = params
+        self.read = read
+        self.mutates = mutates
+        self.timeout_seconds = timeout_seconds
+        self.connection = connection
+        self.number = number
 
     def bind(self, number: int) -> "Call[T_co]":
-        """The same call under a request number: the first submission's, also for whoever repeats it by hand."""
-        # Written out: `dataclasses.replace` takes three times as long, on every mutation's way.
+        """The same call under a request number: the first submission's, for whoever repeats it by hand."""
         return Call(self.method, self.params, self.read, self.mutates, self.timeout_seconds, self.connection, number)
 
     def packed(self) -> dict[str, object]:
@@ -220,12 +231,13 @@ def close_upload(upload: int, connection: int) -> Call[None]:
     return Call("upload.close", params.CloseUpload(upload=upload), nothing, connection=connection)
 
 
-def save(request: params.Save, connection: int | None = None) -> Call[results.SavedInfo]:
+def save(request: params.Save, connection: int | None = None, number: int | None = None) -> Call[results.SavedInfo]:
     """Make a checkpoint; raises FENCED, CONFLICT (another head), HELD, NO_SPACE, QUOTA, READ_ONLY.
 
-    The parameters have `request=UNNUMBERED`; with an upload, `connection` is the one that it was opened on.
+    The parameters have `request=UNNUMBERED`; with an upload, `connection` is the one that it was opened on. `number`
+    as in `Call.bind`.
     """
-    return Call("checkpoint.save", request, results.SavedInfo.read, mutates=True, connection=connection)
+    return Call("checkpoint.save", request, results.SavedInfo.read, True, None, connection, number)
 
 
 def get(checkpoint_id: str, *, data: bool = True) -> Call[results.CheckpointContent]:

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from pathlib import Path
 
 from ckptclient import clock
 from ckptclient.errors import ConfigError
@@ -233,7 +232,7 @@ def create_checkpoint_config(
 
 
 def _path(path: str | os.PathLike[str] | None) -> str | None:
-    return None if path is None else str(Path(path).expanduser())
+    return None if path is None else os.path.expanduser(os.fspath(path))
 
 
 def _positive(value: object) -> bool:

@@ -16,8 +16,7 @@ import socket
 import stat
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ckptclient import clock
 from ckptclient.errors import Unreachable
@@ -53,8 +52,7 @@ class NoDaemon(Unreachable):
     retryable = False
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A socket to try; a private daemon may be started for `store`, where it has one."""
 
     path: str

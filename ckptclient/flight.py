@@ -8,8 +8,7 @@ than that ahead of the oldest one unanswered: `Flights.room` says when to wait.
 Which errors are worth another try, and after how long, is data here; the waiting is the drivers'.
 """
 
-from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast, get_args
+from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar, cast, get_args
 
 from ckptclient.calls import Call
 from ckptclient.errors import BadRequest, Busy, CkptdError, TimedOut, Unreachable
@@ -31,8 +30,7 @@ REQUESTS_UNTIL_WELCOME = 64
 """In flight on a connection, until the daemon's hello has named its own bound."""
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
+class Backoff(NamedTuple):
     """How long to wait before another try: doubled each time, and spread so that many clients don't come at once."""
 
     first_seconds: float = 0.005

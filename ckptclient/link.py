@@ -31,7 +31,7 @@ class Link:
         self._socket = connected
         self._flights = flights
         self._connection = Connection(Role.CLIENT)
-        self._unsent: deque[tuple[Flight[Any], memoryview]] = deque()
+        self._unsent: deque[tuple[Flight[Any], bytes | memoryview]] = deque()
         self.broken = False
         """Nothing can be sent any more; what the peer said before may still be there to be read."""
         self.lost = False
@@ -57,7 +57,7 @@ class Link:
         except Unreachable:
             self.broken = True
         else:
-            self._unsent.append((flight, memoryview(frame)))
+            self._unsent.append((flight, frame))
             if len(self._unsent) == 1:
                 self.flush()
 
@@ -78,7 +78,7 @@ class Link:
                 self._unsent.popleft()
                 flight.sent = True
             else:
-                self._unsent[0] = (flight, rest[sent:])
+                self._unsent[0] = (flight, memoryview(rest)[sent:])
 
     def pull(self) -> None:
         """Read what is there and settle it. After a violation of the protocol everything under way lands with it."""
@@ -165,8 +165,8 @@ class Session:
 
     def _limit(self, call: Call[Any], timeout: float | None) -> tuple[float, float]:
         """Seconds that a call may take, and the moment when they are over."""
-        in_order = (timeout, call.timeout_seconds, self._timeout)
-        seconds = next(one for one in in_order if one is not None)
+        seconds = timeout if timeout is not None else call.timeout_seconds
+        seconds = seconds if seconds is not None else self._timeout
         return seconds, clock.monotonic() + seconds
 
     def _pause(self, tries: int) -> float:

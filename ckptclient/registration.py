@@ -3,7 +3,6 @@
 Not for: what is granted; the daemon says that.
 """
 
-import hashlib
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Literal
@@ -39,6 +38,8 @@ def registration(
     progress = params.Progress(total=total_steps or None, step="initialized", metadata=metadata)
     digest = None
     if fingerprint is not None:
+        import hashlib  # with OpenSSL behind it: for the workers that have a fingerprint
+
         digest = hashlib.sha256(encode_value(fingerprint, root="fingerprint")).digest()
     return lambda fresh: calls.register(
         process_id,

@@ -6,78 +6,76 @@ doesn't know is ignored, one that may be nil may be missing, anything else that 
 """
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import Field, FrozenInstanceError, dataclass, fields
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, ClassVar, Self, TypeVar, Union, cast, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import ClassVar, Self, TypeVar, Union, cast, dataclass_transform, get_args, get_origin, get_type_hints
 
 from ckptclient.errors import ProtocolError
+from ckptclient.wire.shapes import Shape
 
 T = TypeVar("T")
+A = TypeVar("A", bound="Answer")
 Read = Callable[[object], object]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
-def answer(kind: type[T]) -> type[T]:
-    """A frozen dataclass whose methods are the base's: generating them anew cost 20 ms at every worker's start."""
-    return dataclass(init=False, repr=False, eq=False, match_args=False)(kind)
+def answer(kind: type[A]) -> type[A]:
+    """Mark a class of results: its annotations say what each value is."""
+    return kind
 
 
-class Answer:
-    """Base of every result: built by `read` from a decoded reply. Keyword-only, frozen, compared by value."""
+class Answer(Shape):
+    """Base of every result: built by `read` from a decoded reply.
 
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-    as_array: ClassVar[bool] = False
-    """Crosses as an array of the fields in order; elements that a newer daemon adds behind them are ignored."""
+    Where it crosses as an array, elements that a newer daemon adds behind those known are ignored.
+    """
+
     _table: ClassVar[tuple[tuple[str, type | None, bool, Read], ...] | None] = None
     """For each field: the type that is taken as it is, whether nil may stand for it, and what reads anything else."""
+    _met: ClassVar[dict[tuple[object, ...], tuple[tuple[str, Read], ...]]] = {}
+    """Maps that were read before, by their keys and the types of their values: what of them is not taken as it is."""
 
-    def __init__(self, **values: object) -> None:
-        names = [one.name for one in fields(self)]
-        if values.keys() != set(names):
-            raise TypeError(f"{type(self).__name__} takes {', '.join(names)}, all by name")
-        self.__dict__.update(values)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise FrozenInstanceError(f"cannot assign to {name}")
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.__dict__ == self.__dict__
-
-    def __hash__(self) -> int:
-        return hash((type(self), *self.__dict__.values()))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._met = {}
 
     @classmethod
     def read(cls, raw: object) -> Self:
         """Build the value; raises `ProtocolError` that names the field where `raw` is something else."""
-        table = cls.__dict__.get("_table") or cls._compile()
         if cls.as_array and type(raw) is list:
-            raw = dict(zip([row[0] for row in table], raw, strict=False))
+            raw = dict(zip(cls.names, raw, strict=False))
         if type(raw) is not dict:
             raise ProtocolError(f"the daemon answered something else than a {cls.__name__}")
-        values: dict[str, object] = {}
-        for name, plain, nullable, read in table:
-            value = raw.get(name)
-            if type(value) is plain or (value is None and nullable):
-                values[name] = value
-                continue
+        made = cls.__new__(cls)
+        values = made.__dict__
+        # Replies of a kind look alike: one comparison stands for a look at each field.
+        looks = (*raw, *map(type, raw.values()))
+        built = cls._met.get(looks)
+        if built is not None:
+            values.update(raw)
+        else:
+            values.update({name: raw.get(name) for name in cls.names})
+            built = cls._to_build(values)
+            if raw.keys() == values.keys():
+                cls._met[looks] = built
+        for name, read in built:
             try:
-                values[name] = read(value)
+                values[name] = read(values[name])
             except TypeError:
                 state = "a wrong" if name in raw else "no"
                 raise ProtocolError(f"the daemon answered a {cls.__name__} with {state} {name}") from None
-        made = cls.__new__(cls)
-        made.__dict__.update(values)
         return made
 
     @classmethod
-    def _compile(cls) -> tuple[tuple[str, type | None, bool, Read], ...]:
-        hints = get_type_hints(cls)
-        cls._table = tuple((one.name, _plain(hints[one.name]), *_reader(hints[one.name])) for one in fields(cls))
-        return cls._table
+    def _to_build(cls, values: Mapping[str, object]) -> tuple[tuple[str, Read], ...]:
+        if "_table" not in cls.__dict__:
+            hints = get_type_hints(cls)
+            cls._table = tuple((name, _plain(hints[name]), *_reader(hints[name])) for name in cls.names)
+        return tuple(
+            (name, read)
+            for name, plain, nullable, read in cls._table or ()
+            if type(values[name]) is not plain and not (nullable and values[name] is None)
+        )
 
 
 def only(name: str, kind: type[T]) -> Callable[[object], T]:

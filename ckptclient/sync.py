@@ -191,42 +191,54 @@ class Client(Session):
     def _drive(self, until: Callable[[], bool], deadline: float, late: Callable[[], CkptdError]) -> None:
         """Wait, leading or following, until the condition holds; it is asked with the lock held."""
         leads = False
+        try:
+            with self._lock:
+                if until():
+                    return
+                leads, self._leading = not self._leading, True
+            leads = leads or self._follow(until, deadline, late)
+            while leads and not self._lead(until, deadline, late):
+                pass
+        finally:
+            if leads:
+                with self._lock:
+                    self._leading = False
+                    self._pass_on()
+
+    def _follow(self, until: Callable[[], bool], deadline: float, late: Callable[[], CkptdError]) -> bool:
+        """Wait until the condition holds, or the lead falls to this thread; whether it has."""
         turn = threading.Lock()
+        turn.acquire()
         try:
             while True:
                 with self._lock:
                     if until():
-                        return
-                    left = min(deadline - clock.monotonic(), NAP_SECONDS_MAX)
-                    if left <= 0:
-                        raise late()
-                    leads = leads or not self._leading
-                    self._leading = True
-                    if not leads:
-                        turn.acquire(blocking=False)
-                        self._turns[turn] = until
-                if leads:
-                    self._lead(left, deadline)
-                else:
-                    turn.acquire(timeout=left)  # held again, whether somebody released it or the time passed
+                        return False
+                    if not self._leading:
+                        self._leading = True
+                        return True
+                    left = _left(deadline, late)
+                    self._turns[turn] = until
+                turn.acquire(timeout=left)  # held again, whether somebody released it or the time passed
         finally:
             with self._lock:
                 self._turns.pop(turn, None)
-                if leads:
-                    self._leading = False
                 if not self._leading:
-                    self._pass_on()
+                    self._pass_on()  # the lead was handed over and is not wanted any more
 
-    def _lead(self, left: float, deadline: float) -> None:
-        """One step of the leader's: connect, or wait for the socket and settle what comes."""
+    def _lead(self, until: Callable[[], bool], deadline: float, late: Callable[[], CkptdError]) -> bool:
+        """One step of the leader's, connecting or settling what comes; whether the condition holds then."""
+        left = _left(deadline, late)
         link = self._link
         if link is None:
             self._connect(deadline)
-            return
+            with self._lock:
+                return until()
         if not link.broken:
             self._poll(link, left)
         with self._lock:
             self._pump(link)
+            return until()
 
     def _poll(self, link: Link | None, seconds: float) -> None:
         watched = (link, link is not None and link.unsent)
@@ -247,7 +259,8 @@ class Client(Session):
             self._link = None
             link.close()
             self._flights.lost()
-        self._wake_turns()
+        if self._turns:
+            self._wake_turns()
 
     def _connect(self, deadline: float) -> None:
         """Try until a connection stands, or the time is over; raises where another try can't help."""
@@ -331,6 +344,14 @@ class Client(Session):
             self._finder.forked()
             self._release()
             self._begin()
+
+
+def _left(deadline: float, late: Callable[[], CkptdError]) -> float:
+    """Seconds that a single wait may take; raises `late` when the time is over."""
+    left = min(deadline - clock.monotonic(), NAP_SECONDS_MAX)
+    if left <= 0:
+        raise late()
+    return left
 
 
 _clients: "WeakSet[Client]" = WeakSet()

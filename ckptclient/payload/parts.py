@@ -4,7 +4,7 @@ Not for: how a value is written inside a part (`tags`, and the codecs beside it)
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 DOCUMENT = "state"
 """Name of the part that holds the document; the buffers beside it are `state/0`, `state/1`, ..."""
@@ -21,8 +21,7 @@ DEPTH_MAX = 200
 assert 2 * DEPTH_MAX < 511
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One payload of a state.
 
     `data` is contiguous. What `encode` returns may be a view on the worker's own memory: copy it before the worker

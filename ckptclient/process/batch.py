@@ -5,14 +5,13 @@ is done here, behind the worker's back. Not for: when a batch goes (`outbox`).
 """
 
 from collections import deque
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgpack
 
 from ckptclient.payload import encode_value
 from ckptclient.wire import limits, params
-from ckptclient.wire.fields import Params
+from ckptclient.wire.fields import Params, parameters
 
 from .saving import Job
 
@@ -28,7 +27,7 @@ BATCH_BYTES_MAX = limits.frame_bytes_max - (128 << 10)
 assert limits.item_bytes_max + limits.result_bytes_max <= BATCH_BYTES_MAX
 
 
-@dataclass(frozen=True, slots=True)
+@parameters
 class Rows(Params):
     """`params.AppendRecords` with rows that are ready to cross: a thousand records as objects would cost milliseconds."""
 
@@ -41,8 +40,7 @@ class Rows(Params):
         return {"token": self.token, "records": self.records, "progress": self.progress.pack()}
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """Rows as they cross, the steps that were done by the last of them, and the bytes of their results."""
 
     rows: list[list[object]]

@@ -6,8 +6,7 @@ step looks at. Not for: items and application state (`handle`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ckptclient import calls, clock
 from ckptclient.config import CheckpointType, ProcessingState
@@ -30,8 +29,7 @@ SAVES_UNDER_WAY_MAX = 2
 OnChange = Literal["refuse", "warn", "restart"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class Terms(NamedTuple):
     """How a process is held: what the application asked for beside its name."""
 
     task_id: str = ""
@@ -46,8 +44,7 @@ def _nothing(*_: object) -> None:
     """Nobody listens."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Told(NamedTuple):
     """Who hears what happens to a process: the manager, or nobody. None of them may block."""
 
     saved: Callable[["Hold", Job, SavedInfo], None] = _nothing
@@ -197,7 +194,7 @@ class Hold:
             metadata=None if metadata is None else packed_metadata(metadata),
             progress=self._live.report(),
             ends=ends,
-            error=cut(error),
+            error=cut(error) if error else error,
             cost_seconds=cost_seconds,
         )
         job = Job(request, parts)
@@ -220,7 +217,7 @@ class Hold:
         return self.put(parts=parts, has_state=True, description=description, cost_seconds=self._monotonic() - began)
 
     def _wait_for_room(self) -> None:
-        while len(under_way := [job for job in self._saves if not job.done.is_set()]) >= SAVES_UNDER_WAY_MAX:
+        while len(under_way := [job for job in self._saves if not job.done]) >= SAVES_UNDER_WAY_MAX:
             self._outbox.drive(under_way[0], None)
 
     # What the daemon asks, and what went wrong
@@ -262,11 +259,11 @@ class Hold:
         self.alert = True
 
     def _saving(self) -> bool:
-        return any(not job.done.is_set() for job in self._saves)
+        return any(not job.done for job in self._saves)
 
     def _raise_failure(self) -> None:
         self._outbox.check()
-        done = [job for job in self._saves if job.done.is_set()]
+        done = [job for job in self._saves if job.done]
         for job in done:
             self._saves.remove(job)  # one by one: the sender may be adding another
         for job in done:

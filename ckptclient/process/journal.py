@@ -5,10 +5,9 @@ Pages of it are read as they are asked for, so that a million results take the m
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import overload
+from typing import NamedTuple, overload
 
 from ckptclient import calls
 from ckptclient.config import moment
@@ -21,8 +20,7 @@ from .daemon import Daemon
 DONE, FAILED = 0, 1
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """One item's end: its value where it was done, its error where it failed.
 
     `item` is the item where it is known by its place, else its key; None where it was too long to be kept (64 KiB).

@@ -78,8 +78,9 @@ class Outbox:
         self._told, self._saved, self._alerted = told, saved, alerted
         self._monotonic = monotonic
         self._sending = threading.Lock()
-        self._current: _Sending[Appended] | _Sending[SavedInfo | None] | _Sending[Tick] | None = None
-        self._wakeup = threading.Condition()
+        self._current: Job | _Sending[Appended] | _Sending[Tick] | None = None
+        self._lock = threading.Lock()
+        self._wakeup = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
         self._urgent = False
         self._closed = False
@@ -124,7 +125,7 @@ class Outbox:
 
     def put(self, job: Job, *, driven: bool = False) -> None:
         """Queue a save behind everything that was recorded before it; `driven`: the caller will `drive` it at once."""
-        with self._wakeup:
+        with self._lock:
             self._jobs_count += 1
         self.entries.append(job)
         if not driven:  # else the sender would take it from under the caller, by way of another thread
@@ -144,15 +145,15 @@ class Outbox:
         """Come back once a save has its outcome; sends in this thread unless another is at it or time is limited."""
         if timeout is None and self._sending.acquire(blocking=False):
             try:
-                while not job.done.is_set() and self._send_next():
+                while not job.done and self._send_next():
                     pass
             finally:
                 self._sending.release()
-        if job.done.is_set():
+        if job.done:
             return
         self._wake(urgent=True)
         seconds = JOIN_SECONDS if timeout is None else timeout
-        if not job.done.wait(seconds):
+        if not job.wait(seconds):
             raise self.failure or late(seconds)
 
     def tell(self) -> Tick:
@@ -194,12 +195,14 @@ class Outbox:
         if self.fenced is not None:
             self._drop(self.fenced)
             return False
-        if self._current is None:
-            self._current = self._next()
-        if self._current is None:
+        current = self._current = self._current or self._next()
+        if current is None:
             return False
         try:
-            self._current.send()
+            if isinstance(current, Job):
+                self._save(current)
+            else:
+                current.send()
         except _PASSING:
             raise
         except Fenced as error:
@@ -207,7 +210,7 @@ class Outbox:
             self._drop(error)
             raise
         except CkptdError:
-            if self._current.optional:
+            if current.optional:
                 self._current = None
             raise
         self._current = None
@@ -216,7 +219,7 @@ class Outbox:
             self.failure = None  # it was not told in time, and nothing came of it
         return True
 
-    def _next(self) -> "_Sending[Appended] | _Sending[SavedInfo | None] | _Sending[Tick] | None":
+    def _next(self) -> "Job | _Sending[Appended] | _Sending[Tick] | None":
         # In this order: a record is queued before its step is counted, so an empty queue means that no step which was
         # read before lacks its record.
         completed = self._live.state.completed_steps
@@ -226,10 +229,10 @@ class Outbox:
             head = self.entries[0]
             if isinstance(head, Job):
                 self.entries.popleft()
-                with self._wakeup:
+                with self._lock:
                     self._jobs_count -= 1
                 self.mark = 1 if not self.entries else BATCH_COUNT
-                return _Sending(partial(self._send_job, head), lambda info: self._landed(head, info))
+                return head
             return _Sending(partial(self._daemon.call, self._batch()), lambda answer: self._told(answer.due))
         self._oldest_at, self._result_bytes = None, 0
         if self._live.dirty or self._monotonic() >= self._heard_at + self._beat_seconds:
@@ -242,13 +245,13 @@ class Outbox:
         self._result_bytes -= batch.result_bytes
         self.mark = 1 if not self.entries else BATCH_COUNT
         self._oldest_at = self._monotonic()
-        request = Rows(self._token, batch.rows, self._live.report(batch.completed))
+        request = Rows(token=self._token, records=batch.rows, progress=self._live.report(batch.completed))
         call: Call[Appended] = Call("journal.append", request, Appended.read, mutates=True)
         return call.bind(self._daemon.next_request())
 
-    def _send_job(self, job: Job) -> SavedInfo | None:
+    def _save(self, job: Job) -> None:
         try:
-            return job.send(self._daemon)
+            info = job.send(self._daemon)
         except _PASSING:
             raise
         except CkptdError as error:  # that is its outcome; whoever waits for it, or the next call, hears it
@@ -256,10 +259,6 @@ class Outbox:
             self._alerted()
             if isinstance(error, Fenced):
                 raise
-            return None
-
-    def _landed(self, job: Job, info: SavedInfo | None) -> None:
-        if info is None:
             return
         job.land(info, None)
         self._saved(job, info)
@@ -298,7 +297,8 @@ class Outbox:
 
     def forked(self) -> None:
         """In a forked child: the queue is the parent's, and so is the process."""
-        self._sending, self._wakeup = threading.Lock(), threading.Condition()
+        self._sending, self._lock = threading.Lock(), threading.Lock()
+        self._wakeup = threading.Condition(self._lock)
         self._thread, self._closed = None, True
         self.fenced = BadRequest(
             "this handle belongs to the process that was forked",
@@ -308,6 +308,8 @@ class Outbox:
         self._alerted()
 
     def _drop(self, error: CkptdError) -> None:
+        if isinstance(self._current, Job) and not self._current.done:
+            self._current.land(None, error)
         self._current = None
         while self.entries:
             entry = self.entries.popleft()

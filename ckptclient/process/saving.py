@@ -7,8 +7,7 @@ connection and begins anew after each loss of it, under one request number. Not 
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import msgpack
 
@@ -27,52 +26,57 @@ UPLOADS_MAX = 5
 """So often an upload begins anew because its connection was lost under it."""
 LEVELS = ("memory", "disk")
 
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A part that no longer depends on the worker's memory."""
-
-    name: str
-    form: bytes
-    data: bytes
+Stored = params.PartData
+"""A part that no longer depends on the worker's memory, as it crosses where it is small enough."""
 
 
 def stored(parts: Sequence[Part]) -> tuple[Stored, ...]:
     """Copies of the parts, made while the worker waits."""
-    return tuple(Stored(part.name, msgpack.packb(dict(part.form)), bytes(part.data)) for part in parts)
+    return tuple([Stored(name=part.name, form=msgpack.packb(dict(part.form)), data=bytes(part.data)) for part in parts])
 
 
 class Job:
     """A save that was asked for."""
 
+    optional: ClassVar[bool] = False
+
     def __init__(self, request: params.Save, parts: Sequence[Stored] = ()) -> None:
         self.request = request
         self.parts = tuple(parts)
-        self.size_bytes = sum(len(part.data) for part in self.parts)
-        self.done = threading.Event()
+        self.size_bytes = sum([len(part.data) for part in self.parts])
+        self.done = False
         self.info: SavedInfo | None = None
         self.error: CkptdError | None = None
         self.raised = False
         """Whether the application has been told of the error."""
         self._number: int | None = None
+        self._landing = threading.Lock()  # held until it has landed; an Event takes as long to make as the rest
+        self._landing.acquire()
 
     def send(self, daemon: Daemon) -> SavedInfo:
         """Make the checkpoint; raises what the daemon says. Repeating it is safe: the request's number stays."""
+        # Drawn as late as can be: of a session's numbers, the daemon keeps the answers to the last few only.
+        number = self._number = self._number or daemon.next_request()
         if self.size_bytes <= INLINE_BYTES_MAX:
-            inside = tuple(params.PartData(name=part.name, form=part.form, data=part.data) for part in self.parts)
-            return daemon.call(calls.save(replace(self.request, parts=inside)).bind(self._numbered(daemon)))
+            return daemon.call(calls.save(self.request.having(parts=self.parts), number=number))
         for _ in range(UPLOADS_MAX - 1):
             try:
-                return self._upload(daemon)
+                return self._upload(daemon, number)
             except Unreachable as error:
                 if "connection" not in error.details:
                     raise
-        return self._upload(daemon)
+        return self._upload(daemon, number)
 
     def land(self, info: SavedInfo | None, error: CkptdError | None) -> None:
-        """It has its outcome."""
-        self.info, self.error, self.parts = info, error, ()
-        self.done.set()
+        """It has its outcome; once."""
+        self.info, self.error, self.parts, self.done = info, error, (), True
+        self._landing.release()
+
+    def wait(self, seconds: float) -> bool:
+        """Come back once it has its outcome, or the time is over; whether it has."""
+        if self._landing.acquire(timeout=seconds):
+            self._landing.release()  # for whoever else waits
+        return self.done
 
     def answer(self) -> SavedInfo:
         """What became of it: raises its error, which counts as told from then on."""
@@ -82,12 +86,7 @@ class Job:
         assert self.info is not None, "asked before it was done"
         return self.info
 
-    def _numbered(self, daemon: Daemon) -> int:
-        # Drawn as late as can be: of a session's numbers, the daemon keeps the answers to the last few only.
-        self._number = self._number or daemon.next_request()
-        return self._number
-
-    def _upload(self, daemon: Daemon) -> SavedInfo:
+    def _upload(self, daemon: Daemon, number: int) -> SavedInfo:
         connection = daemon.connection
         plans = tuple(params.PartPlan(name=part.name, form=part.form, size_bytes=len(part.data)) for part in self.parts)
         upload = daemon.call(calls.open_upload(plans, connection))
@@ -101,8 +100,7 @@ class Job:
                     flying.popleft().result()
         for one in flying:
             one.result()
-        request = replace(self.request, upload=upload)
-        return daemon.call(calls.save(request, connection).bind(self._numbered(daemon)))
+        return daemon.call(calls.save(self.request.having(upload=upload), connection, number))
 
 
 class Saved:
@@ -118,7 +116,7 @@ class Saved:
         Raises what the save failed with, TIMEOUT after `timeout` seconds, `BadRequest` for a level that can't be had.
         """
         check_level(level)
-        if not self._job.done.is_set():
+        if not self._job.done:
             self._drive(self._job, timeout)
         return self._job.answer().checkpoint_id
 
@@ -134,7 +132,7 @@ class Saved:
 
     def done(self) -> bool:
         """Whether `wait` would return or raise at once."""
-        return self._job.done.is_set()
+        return self._job.done
 
     def __await__(self) -> Generator[Any, None, str]:
         import asyncio  # whoever awaits has it; loading it would cost every other worker 20 ms

@@ -19,9 +19,8 @@ right (the daemon's table of methods): these are answered by an error and the co
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from ckptclient.errors import ProtocolError, Unreachable, VersionMismatch
 from ckptclient.wire import limits
@@ -100,11 +99,16 @@ TAKES: Final[Mapping[Role, frozenset[Step]]] = {
 }
 """Which messages a role sends, and so which ones it never receives. CLOSE and END are anybody's."""
 
-_Moves: TypeAlias = Mapping[tuple[State, Step], State]
+_Moves: TypeAlias = Mapping[State, Mapping[Step, State]]
 
 
 def _moves(role: Role) -> _Moves:
-    return {pair: following for pair, following in TABLE.items() if pair[1] in TAKES[role]}
+    """The role's steps of the table, by state."""
+    steps = TAKES[role]
+    return {
+        state: {step: following for (begun, step), following in TABLE.items() if begun is state and step in steps}
+        for state in State
+    }
 
 
 _MOVES: Final[Mapping[Role, _Moves]] = {role: _moves(role) for role in Role}
@@ -115,8 +119,7 @@ class OutOfTurn(RuntimeError):
     """This end tried a step that the conversation doesn't allow: a bug of the caller's."""
 
 
-@dataclass(frozen=True, slots=True)
-class PeerClosed:
+class PeerClosed(NamedTuple):
     """The peer's stream ended, `unfinished_bytes` into a frame (0: between two)."""
 
     unfinished_bytes: int
@@ -197,18 +200,19 @@ class Connection:
         Raises `BadRequest` for a message that fits no frame, `Unreachable` for a request on a connection that is
         closing, `OutOfTurn` for what this role may not say now. Then nothing is sent and nothing has changed.
         """
-        if isinstance(message, Request):
+        if type(message) is Request:
             if self.state is State.CLOSING or self.state is State.CLOSED:
                 raise Unreachable("the connection is closing", hint="send it again on a new one")
         elif self.state is State.CLOSED:
             return b""
         step = self._step_of(message)
-        following = self._outbound.get((self.state, step))
+        following = self._outbound[self.state].get(step)
         if following is None:
             raise OutOfTurn(f"a {self.role.value} may not send a {step.value} when {self.state.value}")
-        if isinstance(message, Request) and message.id in self._ids:
-            raise OutOfTurn(f"message id {message.id} is in flight")
-        if isinstance(message, Reply) and message.id not in self._ids:
+        if type(message) is Request:
+            if message.id in self._ids:
+                raise OutOfTurn(f"message id {message.id} is in flight")
+        elif type(message) is Reply and message.id not in self._ids:
             raise OutOfTurn(f"message id {message.id} is not in flight")
         frame = pack(message, self.frame_bytes_max)
         self._account(message, step)
@@ -228,38 +232,38 @@ class Connection:
 
     def _take(self, message: Message, events: list[Event]) -> None:
         step = self._step_of(message)
-        following = self._inbound.get((self.state, step))
+        following = self._inbound[self.state].get(step)
         if following is None:
             raise ProtocolError(
                 f"a {step.value} came when {self.state.value}",
                 hint="a connection begins with one hello, and goes on when it was answered",
             )
-        if isinstance(message, Request):
+        if type(message) is Request:
             if self.state is State.CLOSING:
                 return
             if message.id in self._ids:
                 raise ProtocolError(f"message id {message.id} is already in flight")
-        elif isinstance(message, Reply) and message.id not in self._ids:
+        elif type(message) is Reply and message.id not in self._ids:
             raise ProtocolError(f"a reply came to message id {message.id}, which is not in flight")
         self._account(message, step)
         self.state = following
         events.append(message)
 
     def _step_of(self, message: Message) -> Step:
-        if isinstance(message, Request):
+        if type(message) is Request:
             return Step.HELLO if message.method == HELLO else Step.REQUEST
-        if isinstance(message, Reply):
+        if type(message) is Reply:
             if message.id != self._hello_id:
                 return Step.REPLY
             return Step.WELCOME if message.error is None else Step.REFUSAL
         return Step.NOTIFICATION
 
     def _account(self, message: Message, step: Step) -> None:
-        if isinstance(message, Request):
+        if type(message) is Request:
             self._ids.add(message.id)
             if step is Step.HELLO:
                 self._hello_id = message.id
-        elif isinstance(message, Reply):
+        elif type(message) is Reply:
             self._ids.remove(message.id)
             if step is not Step.REPLY:
                 self._hello_id = None

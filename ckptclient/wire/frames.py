@@ -4,7 +4,7 @@ The length is judged as soon as its four bytes are there, so a bogus one costs n
 reads is one unfinished frame at most. Not for: what a body means; that is `messages`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ckptclient.errors import ProtocolError
 from ckptclient.wire import limits
@@ -28,12 +28,19 @@ class Decoder:
         """Bytes of the unfinished frame, header included: never more than `frame_bytes_max` and a header."""
         return len(self._held)
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes) -> Iterable[bytes]:
         """The bodies that `data` completes, in order; iterate to the end before feeding more.
 
         Raises `ProtocolError` at a length of 0 or over the limit, after the bodies before it. The decoder is of no
         use then: where the next frame begins can't be known.
         """
+        end = len(data)
+        if not self._held and end > _HEADER and int.from_bytes(data[:_HEADER], "big") == end - _HEADER:
+            self._judged(data[:_HEADER])
+            return (data[_HEADER:],)  # as nearly every read is: one whole frame
+        return self._cut(data)
+
+    def _cut(self, data: bytes) -> Iterator[bytes]:
         start, end = 0, len(data)
         if self._held:
             start = self._top_up(data)

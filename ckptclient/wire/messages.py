@@ -6,7 +6,6 @@ their method (`params`), because a wrong one deserves an answer and not the end 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NoReturn, TypeAlias, TypeGuard, cast
 
 import msgpack
@@ -21,30 +20,50 @@ WireError: TypeAlias = Mapping[str, object]
 REQUEST, REPLY, NOTIFICATION = 0, 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class _Said:
+    """A message: its fields are its slots, compared by value. Written to once, when it is made."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and all(getattr(self, one) == getattr(other, one) for one in self.__slots__)
+
+    __hash__ = None  # type: ignore[assignment]  # what it holds has none
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{one}={getattr(self, one)!r}' for one in self.__slots__)})"
+
+
+class Request(_Said):
     """A call: answered by one reply with the same id. `params` is a map where the sender keeps to the protocol."""
 
-    id: int
-    method: str
-    params: object
+    __slots__ = ("id", "method", "params")
+
+    def __init__(self, id: int, method: str, params: object) -> None:
+        self.id = id
+        self.method = method
+        self.params = params
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(_Said):
     """The answer to the request of this id: an error, or a result (a map)."""
 
-    id: int
-    error: WireError | None
-    result: object
+    __slots__ = ("error", "id", "result")
+
+    def __init__(self, id: int, error: WireError | None, result: object) -> None:
+        self.id = id
+        self.error = error
+        self.result = result
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(_Said):
     """Said by the daemon without being asked; never answered."""
 
-    method: str
-    params: object
+    __slots__ = ("method", "params")
+
+    def __init__(self, method: str, params: object) -> None:
+        self.method = method
+        self.params = params
 
 
 Message: TypeAlias = Request | Reply | Notification
@@ -52,11 +71,12 @@ Message: TypeAlias = Request | Reply | Notification
 
 def pack(message: Message, frame_bytes_max: int = limits.frame_bytes_max) -> bytes:
     """A message as a whole frame; raises `BadRequest`, having sent nothing, where it fits no frame or can't be packed."""
-    if isinstance(message, Request):
+    if type(message) is Request:
         value: list[object] = [REQUEST, message.id, message.method, message.params]
-    elif isinstance(message, Reply):
+    elif type(message) is Reply:
         value = [REPLY, message.id, message.error, message.result]
     else:
+        assert type(message) is Notification
         value = [NOTIFICATION, message.method, message.params]
     try:
         body = msgpack.packb(value)

@@ -1,7 +1,7 @@
 """The verb that brings files in, `put`, and how parts reach the daemon: inside the save, or ahead of it in pieces."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -41,7 +41,7 @@ def save(session: Session, wanted: params.Save, parts: Sequence[Sent]) -> result
         inside = [
             params.PartData(name=part.plan.name, form=part.plan.form, data=b"".join(part.pieces)) for part in parts
         ]
-        return session.call(calls.save(replace(wanted, parts=tuple(inside))))
+        return session.call(calls.save(wanted.having(parts=tuple(inside))))
     session.call(calls.ping())  # an upload belongs to a connection, so there must be one
     connection = session.daemon.connection
     upload = session.call(calls.open_upload(tuple(part.plan for part in parts), connection))
@@ -55,7 +55,7 @@ def save(session: Session, wanted: params.Save, parts: Sequence[Sent]) -> result
                 waiting.pop(0).result()
     for answered in waiting:
         answered.result()
-    return session.call(calls.save(replace(wanted, upload=upload), connection))
+    return session.call(calls.save(wanted.having(upload=upload), connection))
 
 
 def _fitting(pieces: Iterable[bytes]) -> Iterator[bytes]:

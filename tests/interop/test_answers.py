@@ -2,7 +2,6 @@
 
 import socket as sockets
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import cast
 
@@ -21,7 +20,7 @@ from ckptd.service.caller import Role as Rank
 Map = dict[str, object]
 FORM = msgpack.packb({"kind": "document", "encoding": "msgpack"})
 SHAPES: dict[tuple[str, ...], type[Answer]] = {
-    tuple(one.name for one in fields(kind)): kind
+    kind.names: kind
     for kind in vars(results).values()
     if isinstance(kind, type) and issubclass(kind, Answer) and kind is not Answer
 }

@@ -61,4 +61,4 @@ def test_rows_cross_as_records_do() -> None:
     token, progress = b"t" * 48, params.Progress(completed=3)
     record = params.Record(kind=0, ordinal=1, item=b"i", result=None)
     slow = params.AppendRecords(request=9, token=token, records=(record,), progress=progress)
-    assert {**Rows(token, [[0, 1, b"i", None]], progress).pack(), "request": 9} == slow.pack()  # type: ignore[dict-item]
+    assert {**Rows(token=token, records=[[0, 1, b"i", None]], progress=progress).pack(), "request": 9} == slow.pack()  # type: ignore[dict-item]

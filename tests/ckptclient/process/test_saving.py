@@ -8,8 +8,8 @@ from ckptclient.process.saving import INLINE_BYTES_MAX, UPLOADS_MAX, Job, Saved,
 from ckptclient.wire import limits, params
 from tests.ckptclient.process.scripted import TOKEN, ScriptedDaemon
 
-LARGE = Stored("state/0", b"\x80", bytes(2 * limits.piece_bytes_max + 10))
-SMALL = Stored("state", b"\x80", b"document")
+LARGE = Stored(name="state/0", form=b"\x80", data=bytes(2 * limits.piece_bytes_max + 10))
+SMALL = Stored(name="state", form=b"\x80", data=b"document")
 LOST = Unreachable("the connection was lost", details={"connection": 0})
 
 
@@ -20,7 +20,7 @@ def job(*parts: Stored) -> Job:
 @pytest.mark.parametrize(("size", "uploads"), [(INLINE_BYTES_MAX, 0), (INLINE_BYTES_MAX + 1, 1)])
 def test_what_fits_a_frame_crosses_in_it(size: int, uploads: int) -> None:
     daemon = ScriptedDaemon()
-    assert job(Stored("state", b"", bytes(size))).send(daemon).seq == 1
+    assert job(Stored(name="state", form=b"", data=bytes(size))).send(daemon).seq == 1
     assert len(daemon.of("upload.open")) == uploads
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Union, get_args, get_origin, get_type_hints
@@ -118,10 +117,14 @@ def default(value: object) -> str:
 
 def parameter_rows(kind: type[Params]) -> Iterator[Row]:
     """The rows of a class of parameters: name, type, accepted, default."""
-    defaults = {one.name: one.default for one in fields(kind)}
     for column in kind.table():
         type_, range_ = accepted(column.check)
-        yield f"`{column.name}`", type_ + " or nil" * column.nullable, range_, default(defaults[column.name])
+        yield (
+            f"`{column.name}`",
+            type_ + " or nil" * column.nullable,
+            range_,
+            default(kind.defaults.get(column.name, ...)),
+        )
 
 
 def result_type(hint: object) -> str:
@@ -142,5 +145,5 @@ def result_type(hint: object) -> str:
 def result_rows(kind: type[Answer]) -> Iterator[Row]:
     """The rows of a result: name, type."""
     hints = get_type_hints(kind)
-    for one in fields(kind):
-        yield f"`{one.name}`", result_type(hints[one.name])
+    for name in kind.names:
+        yield f"`{name}`", result_type(hints[name])

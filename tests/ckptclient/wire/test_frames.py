@@ -59,7 +59,7 @@ def test_a_length_is_judged_from_its_four_bytes(length: int, accepted: bool) -> 
 
 
 def test_a_refused_length_comes_after_the_bodies_before_it() -> None:
-    bodies = Decoder(FRAME_BYTES_MAX).feed(encode(b"one") + encode(b"two") + b"\xff\xff\xff\xff")
+    bodies = iter(Decoder(FRAME_BYTES_MAX).feed(encode(b"one") + encode(b"two") + b"\xff\xff\xff\xff"))
     assert next(bodies) == b"one"
     assert next(bodies) == b"two"
     with pytest.raises(ProtocolError, match="announces 4294967295 bytes"):
