@@ -145,6 +145,15 @@ def stop(process_id: str) -> Call[bool]:
     return Call("process.stop", params.NamedProcess(process_id=process_id), only("asked", bool))
 
 
+PROVE_SECONDS = 24 * 3600.0
+
+
+def prove(process_id: str) -> Call[results.Proven]:
+    """Read the newest checkpoint of a process whole, now; it takes as long as its bytes do. Raises NOT_FOUND."""
+    request = params.NamedProcess(process_id=process_id)
+    return Call("process.prove", request, results.Proven.read, timeout_seconds=PROVE_SECONDS)
+
+
 def show(process_id: str) -> Call[results.ProcessInfo]:
     """One process; raises NOT_FOUND."""
     return Call("process.show", params.NamedProcess(process_id=process_id), results.ProcessInfo.read)

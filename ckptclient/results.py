@@ -233,6 +233,7 @@ class CheckpointInfo(Answer):
     metadata: bytes
     depends: tuple[str, ...]
     attempts: int
+    proven_at: int | None
 
 
 @answer
@@ -337,6 +338,22 @@ class ProcessInfo(Answer):
     ended_at: int | None
     deaths: int
     journal: JournalInfo
+    proven_at: int | None
+    proven_seq: int | None
+
+
+@answer
+class Proven(Answer):
+    """A drill of one process: which checkpoint is whole (None: none is), and what was walked past."""
+
+    process_id: str
+    user: str
+    checkpoint_id: str | None
+    seq: int | None
+    proven_at: int | None
+    size_bytes: int
+    seconds: float
+    damaged: tuple[Skipped, ...]
 
 
 @answer

@@ -17,6 +17,7 @@ from ckptd.errors import StartRefused, StoreFailed
 from ckptd.loops.checking import check
 from ckptd.loops.cleanup import clean
 from ckptd.loops.monitor import watch
+from ckptd.loops.proving import prove
 from ckptd.loops.tending import tend
 from ckptd.observe import log
 from ckptd.observe.metrics import Metrics
@@ -30,6 +31,7 @@ from ckptd.service.health import Monitor
 from ckptd.service.journal import Journal
 from ckptd.service.maintenance import Maintenance
 from ckptd.service.processes import Processes
+from ckptd.service.proving import Proving
 from ckptd.service.registration import Registration
 from ckptd.service.restoring import Restoring
 from ckptd.service.saving import Saving
@@ -127,7 +129,8 @@ def compose(
     ingest = Ingest(catalog, chunks, holds, chains, Choice(store.compression_level, store.delta_depth_max))
     table = Table(lambda policy: cadence_of(policy, config()))
     context = Context(backend, table, Events(backend), workers, clock, config, metrics, Interruptions(), read_only)
-    restoring = Restoring(backend, PartReader(chains))
+    reader = PartReader(chains)
+    restoring = Restoring(backend, reader)
     space = Space(backend, store.path, config, keeps_reserve=read_only is None)
     uploads = Uploads(spool)
     processes = Processes(context, lambda: random_bytes(RANDOM_BYTES))
@@ -136,6 +139,8 @@ def compose(
     maintenance = Maintenance(context, chunks, holds, space, expiring, store.path, __version__, reload)
     catalog_files = [store.path / name for name in (CATALOG_NAME, f"{CATALOG_NAME}-wal")]
     monitor = Monitor(context, space, _series(store.path / "series") if read_only is None else None, catalog_files)
+    proving = Proving(context, restoring, reader)
+    monitor.sources.append(proving.figures)
     services = Services(
         registration=Registration(context, restoring, lambda: random_bytes(RANDOM_BYTES)),
         processes=processes,
@@ -145,6 +150,7 @@ def compose(
         events=context.events,
         maintenance=maintenance,
         monitor=monitor,
+        proving=proving,
     )
     committer.start()
     loops: list[Callable[[], Coroutine[Any, Any, None]]] = [
@@ -156,6 +162,7 @@ def compose(
     if read_only is None:
         _drop_orphans(catalog, chunks)
         loops.append(lambda: clean(clock, config, backend, maintenance))
+        loops.append(lambda: prove(clock, config, proving))
     closing = (ingest.close, backend.close, uploads.close, chunks.close, monitor.close)
     return Assembled(services, context, committer, metrics, catalog.lineage, space, expiring, loops, catalog, closing)
 

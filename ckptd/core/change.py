@@ -288,6 +288,7 @@ class CheckpointRow:
     description: str
     metadata: bytes
     alias: str | None
+    proven_at: int | None = None
 
     @property
     def checkpoint_id(self) -> str:

@@ -68,6 +68,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule("read_only", "count", 0, 1, 40, "{} store is read-only"),
     Rule("failed_writes", "count", 0, 10, 32, "{} writes failed by no fault of the worker in 10 m"),
     Rule("fenced_writes", "count", 0, 50, 10, "{} requests in 10 m were of workers that another one had replaced"),
+    Rule("damaged_state", "count", 0, 2, 32, "{} processes have a damaged checkpoint where a recovery looks first"),
     Rule("rpo", "times", RPO_TIMES, 6.0, 24, "a crash would cost the most exposed process {} its target"),
     Rule("stalled_work", "count", 0, 2, 24, "{} processes do nothing while their workers live"),
     Rule("commit_latency", "times", 3.0, 15.0, 24, "a commit takes {} what it took over the last day"),

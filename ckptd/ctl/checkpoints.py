@@ -110,6 +110,7 @@ def _show(session: Session, info: results.CheckpointContent) -> Answer:
         ("needs", shown.or_nothing(", ".join(info.depends))),
         ("schema version", str(info.schema_version)),
         ("restores tried", str(info.attempts)),
+        ("proven", view.both(info.proven_at)),
         ("sha-256", info.checksum.hex()),
     ]
     document = {**documents.checkpoint(info), "parts": [documents.part(one) for one in info.parts]}

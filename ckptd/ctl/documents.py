@@ -145,6 +145,7 @@ def checkpoint(info: results.CheckpointInfo) -> Document:
         "metadata": value(info.metadata),
         "depends": list(info.depends),
         "restore_attempts": info.attempts,
+        "proven_at": time_of(info.proven_at),
     }
 
 
@@ -180,6 +181,8 @@ def process(info: results.ProcessInfo, now: int) -> Document:
             "items_done": info.journal.done,
             "items_failed": info.journal.failed,
         },
+        "proven_at": time_of(info.proven_at),
+        "proven_seq": info.proven_seq,
     }
 
 
@@ -190,6 +193,20 @@ def at_risk(info: results.ProcessInfo, now: int) -> float | None:
     last = info.last_checkpoint
     saved_at = info.registered_at if last is None else max(last.created_at, info.registered_at)
     return max(0.0, (now - saved_at) / 1e6)
+
+
+def proven(info: results.Proven) -> Document:
+    """One process's drill."""
+    return {
+        "process_id": info.process_id,
+        "user": info.user,
+        "checkpoint_id": info.checkpoint_id,
+        "seq": info.seq,
+        "proven_at": time_of(info.proven_at),
+        "size_bytes": info.size_bytes,
+        "seconds": info.seconds,
+        "damaged": [{"checkpoint_id": one.checkpoint_id, "why": one.why} for one in info.damaged],
+    }
 
 
 def record(info: results.RecordInfo) -> Document:

@@ -77,6 +77,7 @@ def columns(now: int) -> Sequence[Column[results.ProcessInfo]]:
         Column("eta", _eta, lambda p: p.progress.eta, 3, right=True, width_min=9),
         Column("saved", lambda p, v: v.age(_saved(p)), _saved, 4, right=True, width_min=9),
         Column("at-risk", at_risk_text, at_risk, 2, right=True, width_min=9),
+        Column("proven", lambda p, v: v.age(p.proven_at), lambda p: p.proven_at, 6, right=True, width_min=9),
         Column("ckpts", lambda p, _: shown.count(p.checkpoints), lambda p: p.checkpoints, 7, right=True),
         Column("failed", lambda p, _: shown.count(p.progress.failed), lambda p: p.progress.failed, 9, right=True),
         Column("epoch", lambda p, _: str(p.epoch), lambda p: p.epoch, 8, right=True),
@@ -155,6 +156,10 @@ def _facts(info: results.ProcessInfo, view: View) -> Sequence[Facts]:
         ("newest", last.checkpoint_id if last else shown.NOTHING),
         ("saved", view.both(last.created_at if last else None)),
         ("at risk", shown.NOTHING if risk is None else shown.span(risk)),
+        (
+            "proven",
+            f"{info.process_id}@{info.proven_seq}, {view.both(info.proven_at)}" if info.proven_at else shown.NOTHING,
+        ),
     )
     return Facts(identity), Facts(standing, "progress"), Facts(saved, "saved")
 

@@ -67,18 +67,19 @@ _WORKER, _OPERATOR = Role.WORKER, Role.OPERATOR
 _TICK = ("due", "reason", "stop", "stop_reason")
 _PROCESS = (
     "process_id", "user", "uid", "task_id", "description", "state", "mode", "epoch", "progress", "holder", "checkpoints",
-    "last_checkpoint", "registered_at", "ended_at", "deaths", "journal",
+    "last_checkpoint", "registered_at", "ended_at", "deaths", "journal", "proven_at", "proven_seq",
 )  # fmt: skip
 _CHECKPOINT = (
     "checkpoint_id", "process_id", "user", "task_id", "seq", "epoch", "type", "status", "created_at", "expires_at", "pinned",
     "size_bytes", "stored_bytes", "has_state", "journal_position", "schema_version", "checksum", "description", "tags",
-    "metadata", "depends", "attempts",
+    "metadata", "depends", "attempts", "proven_at",
 )  # fmt: skip
 _REGISTERED = (
     "token", "process_id", "epoch", "incarnation", "resumed", "mode", "state", "progress", "checkpoint", "state_checkpoint",
     "skipped", "warnings", "journal", "sequence", "careful", "set_aside", "lease_seconds", "policy", "registered_at",
     "schema_version", "changed",
 )  # fmt: skip
+_PROVEN = ("process_id", "user", "checkpoint_id", "seq", "proven_at", "size_bytes", "seconds", "damaged")
 _SAVED = ("checkpoint_id", "seq", "created_at", "expires_at", "level", "due")
 _STATUS = (
     "version", "pid", "uptime_seconds", "store_path", "lineage", "read_only", "connections", "processes", "checkpoints",
@@ -103,6 +104,7 @@ SURFACE: Final[tuple[Method, ...]] = (
     Method("process.member", p.Member, ("token",), _WORKER, True, lambda s: s.processes.member),
     Method("process.fence", p.MutateProcess, ("epoch",), _WORKER, True, lambda s: s.registration.fence),
     Method("process.stop", p.NamedProcess, ("asked",), _WORKER, False, lambda s: s.processes.stop),
+    Method("process.prove", p.NamedProcess, _PROVEN, _WORKER, False, lambda s: s.proving.prove),
     Method("process.show", p.NamedProcess, _PROCESS, _WORKER, False, lambda s: s.processes.show),
     Method("process.list", p.ListProcesses, ("processes", "next"), _WORKER, False, lambda s: s.processes.list_),
 

@@ -7,7 +7,7 @@ Not for: when it looks (`loops.monitor`).
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -96,6 +96,8 @@ class Monitor:
         self._told = Told()
         self._report: Report | None = None
         self.told: Callable[[str], None] = lambda words: None
+        self.sources: list[Callable[[], Awaitable[Mapping[str, Figure]]]] = []
+        """What else has figures for a look, by the names of `health.RULES`."""
 
     def late(self, seconds: float) -> None:
         """The loop came so much later than it was asked to; the worst until the next look counts."""
@@ -127,6 +129,8 @@ class Monitor:
         values = self._values(mark, totals.checkpoints)
         history = await self._remember(mark.wall, values)
         figures |= self._compared(history)
+        for source in self.sources:
+            figures |= await source()
         found = health.judge(figures)
         room = Room(self._space.left_bytes, self._space.free_bytes, totals.trash)
         over = [one for one in seen.exposed if one.at_risk_seconds > health.RPO_TIMES * one.target_seconds]

@@ -5,7 +5,7 @@ changes. Death is known from the kernel; a lost connection alone only begins the
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from ckptclient.errors import BadRequest, Conflict, UnknownProcess
@@ -20,7 +20,7 @@ from ckptd.service.caller import Caller
 from ckptd.service.context import Context
 from ckptd.service.table import Entry, worker_of
 from ckptd.service.views import Map
-from ckptd.store.catalog.interface import CatalogReader, Filter, Suspect
+from ckptd.store.catalog.interface import CatalogReader, Filter, Proof, Suspect
 
 _KEPT_AFTER_END = 600 * 1_000_000
 """An entry stays in memory so long after its last word, so that late repetitions are answered without a read."""
@@ -152,12 +152,14 @@ class Processes:
             return []
         keys = [row.key for row in rows]
 
-        def ask(reader: CatalogReader) -> tuple[dict[ProcessKey, int], dict[ProcessKey, CheckpointRow]]:
+        def ask(
+            reader: CatalogReader,
+        ) -> tuple[dict[ProcessKey, int], dict[ProcessKey, CheckpointRow], Mapping[ProcessKey, Proof]]:
             counts = dict(reader.checkpoint_counts(keys))
             last = {key: reader.checkpoints(Filter(process=key, limit=1)) for key in keys if counts.get(key)}
-            return counts, {key: found[0] for key, found in last.items() if found}
+            return counts, {key: found[0] for key, found in last.items() if found}, reader.proofs(keys)
 
-        counts, last = await self._context.backend.read(ask)
+        counts, last, proofs = await self._context.backend.read(ask)
         now = self._context.clock.now()
         shown = []
         for row in rows:
@@ -174,6 +176,7 @@ class Processes:
                     checkpoints=counts.get(row.key, 0),
                     last=last.get(row.key),
                     alive=alive,
+                    proof=proofs.get(row.key),
                 )
             )
         return shown

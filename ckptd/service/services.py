@@ -8,6 +8,7 @@ from ckptd.service.health import Monitor
 from ckptd.service.journal import Journal
 from ckptd.service.maintenance import Maintenance
 from ckptd.service.processes import Processes
+from ckptd.service.proving import Proving
 from ckptd.service.registration import Registration
 from ckptd.service.saving import Saving
 
@@ -24,3 +25,4 @@ class Services:
     events: Events
     maintenance: Maintenance
     monitor: Monitor
+    proving: Proving

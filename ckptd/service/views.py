@@ -8,6 +8,7 @@ import msgpack
 from ckptd.core.cadence import Speed
 from ckptd.core.change import CheckpointRow, ManifestPart, ProcessRow, ProgressNow
 from ckptd.service.users import user_name
+from ckptd.store.catalog.interface import Proof
 
 Map = dict[str, object]
 
@@ -110,6 +111,7 @@ def checkpoint(row: CheckpointRow, related: Related = Related()) -> Map:
         "metadata": row.metadata,
         "depends": list(related.depends),
         "attempts": row.attempts,
+        "proven_at": row.proven_at,
     }
 
 
@@ -127,6 +129,7 @@ def process(
     checkpoints: int,
     last: CheckpointRow | None,
     alive: bool | None,
+    proof: Proof | None,
 ) -> Map:
     """PROCESS of the protocol; `word` is its state's, and `now` may be newer than the row."""
     holder: Mapping[str, object] | None = None
@@ -149,4 +152,6 @@ def process(
         "ended_at": row.ended_at,
         "deaths": row.deaths,
         "journal": {"position": row.next_position, "done": now.done, "failed": now.failed},
+        "proven_at": proof.proven_at if proof is not None else None,
+        "proven_seq": proof.seq if proof is not None else None,
     }

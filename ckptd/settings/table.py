@@ -30,6 +30,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "retention": tree.Retention,
     "checkpoint": tree.Checkpoint,
     "cleanup": tree.Cleanup,
+    "proof": tree.Proof,
     "process": tree.Process,
     "limits": tree.Limits,
     "roles": tree.Roles,
@@ -118,6 +119,10 @@ SETTINGS: Final[tuple[Setting, ...]] = (
 
     Setting("cleanup.interval", "interval_seconds", duration("1 s", "30 d", "only when asked"), "3600 s",
         "How often expired checkpoints are removed and space is given back.", reloadable=True),
+
+    Setting("proof.interval", "interval_seconds", duration("1 min", "365 d", "only when asked"), "24 h",
+        "How often the newest checkpoint of each process is read whole, so that damage is known before it is needed.", reloadable=True),
+    Setting("proof.rate", "rate_bytes", size("64 KiB", "10 GiB"), "16 MiB", "How much of that is read in a second.", reloadable=True),
 
     Setting("process.lease", "lease_seconds", duration("100 ms", "1 d"), "60 s", "How long a silent holder keeps its process; any word of it renews.", reloadable=True),
     Setting("process.grace", "grace_seconds", duration("100 ms", "1 d"), "30 s", "How long a worker whose connection broke may come back under its epoch.", reloadable=True),

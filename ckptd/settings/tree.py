@@ -94,6 +94,15 @@ class Cleanup:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """How often it is shown that each process can be recovered, and how fast that reads."""
+
+    interval_seconds: float
+    rate_bytes: int
+    """A second."""
+
+
+@dataclass(frozen=True, slots=True)
 class Process:
     """How long a silent holder is waited for, and how often an item may kill its worker."""
 
@@ -154,6 +163,7 @@ class Config:
     retention: Retention
     checkpoint: Checkpoint
     cleanup: Cleanup
+    proof: Proof
     process: Process
     limits: Limits
     roles: Roles

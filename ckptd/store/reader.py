@@ -73,6 +73,18 @@ class PartReader:
             for index in range(len(layout.rows)):
                 self._chunk(catalog, part, layout, index, remembered=False)
 
+    def chunks_count(self, catalog: CatalogReader, part: ManifestPart) -> int:
+        """Of how many chunks a part is. Damaged where the catalog's list of them doesn't match its manifest."""
+        return len(self._layout(catalog, part).rows)
+
+    def prove(self, catalog: CatalogReader, part: ManifestPart, index: int) -> int:
+        """Read one chunk of a part from the medium, past every cache, and verify it; its plain bytes. Damaged as `read`."""
+        layout = self._layout(catalog, part)
+        try:
+            return len(self._chains.read(catalog, layout.rows[index], layout.packs, fresh=True))
+        except Damaged:
+            return len(self._from_medium(catalog, part, index))
+
     def _ranges(self, catalog: CatalogReader, part: ManifestPart, offset: int, end: int) -> Iterator[bytes]:
         if offset == end:
             return
@@ -94,10 +106,13 @@ class PartReader:
         try:
             return self._chains.read(catalog, row, layout.packs, remembered=remembered)
         except Damaged:
-            # The bytes in the cache may be bad, or the chunk may lie elsewhere by now.
-            with self._lock:
-                self._layouts.pop(part.hash, None)
-            layout = self._layout(catalog, part)
+            return self._from_medium(catalog, part, index)
+
+    def _from_medium(self, catalog: CatalogReader, part: ManifestPart, index: int) -> bytes:
+        """The bytes in the cache may be bad, or the chunk may lie elsewhere by now."""
+        with self._lock:
+            self._layouts.pop(part.hash, None)
+        layout = self._layout(catalog, part)
         row = layout.rows[index]
         try:
             return self._chains.read(catalog, row, layout.packs, fresh=True)

@@ -73,7 +73,7 @@ def test_a_checkpoint_with_its_parts_is_one_flat_map() -> None:
         name: {"str": "x", "int": 1, "bool": True, "bytes": b"x"}.get(str(getattr(hint, "__name__", "")), [])
         for name, hint in results.CheckpointInfo.__annotations__.items()
     }
-    raw |= {"expires_at": None, "parts": [["state", b"f", 2, b"xy"]]}
+    raw |= {"expires_at": None, "proven_at": None, "parts": [["state", b"f", 2, b"xy"]]}
     content = results.CheckpointContent.read(raw)
     assert content.checkpoint_id == "x"
     assert content.parts == (results.PartInfo(name="state", form=b"f", size_bytes=2, data=b"xy"),)

@@ -89,6 +89,7 @@ def wire(socket: Path) -> Iterator[Wire]:
     wire.ask("upload.close", upload=upload)
     wire.ask("checkpoint.pin", checkpoint_id=saved)
     wire.ask("checkpoint.unpin", checkpoint_id=saved)
+    wire.ask("process.prove", process_id="state")
     wire.ask("process.stop", process_id="state")
     wire.ask("process.show", process_id="state")
     wire.ask("process.list")

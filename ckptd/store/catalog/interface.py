@@ -106,6 +106,21 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """The last drill of a process: its newest checkpoint that was read whole, and how many it had to walk past.
+
+    `tried_at` is when; `proven_at`, `checkpoint` and `seq` are None where none of its checkpoints is whole.
+    """
+
+    process: ProcessKey
+    tried_at: int
+    proven_at: int | None
+    checkpoint: CheckpointKey | None
+    seq: int | None
+    damaged: int
+
+
+@dataclass(frozen=True, slots=True)
 class Filter:
     """Which checkpoints; None filters nothing. `uid` None is every user's. Newest first, from before `before`."""
 
@@ -243,6 +258,15 @@ class CatalogReader(Protocol):
     ) -> Sequence[CheckpointKey]:
         """Those of `keys` that `Catalog.condemn` would move, one after the other, were `gone` in the trash already."""
 
+    def unproven(self, tried_before: int, after: ProcessKey, limit: int) -> Sequence[ProcessKey]:
+        """Current incarnations with a checkpoint whose last drill was before a time, or never; ascending, behind a key."""
+
+    def proofs(self, keys: Sequence[ProcessKey]) -> Mapping[ProcessKey, Proof]:
+        """The last drill of each; those that had none are left out."""
+
+    def broken(self, limit: int) -> Sequence[ProcessRow]:
+        """Current incarnations whose last drill walked past a checkpoint or found none whole."""
+
     def body_chunks(self, body: BodyKey) -> Sequence[ChunkRow]:
         """The chunks of a body in order."""
 
@@ -348,6 +372,9 @@ class Catalog(Protocol):
 
     def drop_journal(self, limit: int) -> bool:
         """Drop records, then rows, of earlier incarnations that have no checkpoint left; whether more is left."""
+
+    def prove(self, proofs: Sequence[Proof]) -> None:
+        """Remember drills, and of each checkpoint that was read whole, when."""
 
     def trim(self, events_kept: int, requests_before: int) -> None:
         """Keep the newest events, and the answers of sessions that may still ask."""

@@ -17,6 +17,7 @@ INFO = CheckpointInfo(
     checkpoint_id="c", process_id="p", user="u", task_id="", seq=1, epoch=1, type="custom", status="active", created_at=0,
     expires_at=None, pinned=False, size_bytes=0, stored_bytes=0, has_state=True, journal_position=0, schema_version=0,
     checksum=b"", description="", tags=(), metadata=b"", depends=(), attempts=0,
+    proven_at=None,
 )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ def checkpoint(**more: object) -> Map:
         "task_id": "nightly", "seq": 7, "epoch": 3, "type": "processing_state", "status": "active",
         "created_at": NOW - 400 * SECOND, "expires_at": NOW + 23 * HOUR, "pinned": False, "size_bytes": 1_400_000,
         "stored_bytes": 90_000, "has_state": True, "journal_position": 839, "schema_version": 0, "checksum": bytes(range(32)),
-        "description": "epoch end", "tags": ["nightly"], "metadata": b"", "depends": [], "attempts": 0,
+        "description": "epoch end", "tags": ["nightly"], "metadata": b"", "depends": [], "attempts": 0, "proven_at": None,
         **more,
     }  # fmt: skip
 
@@ -41,7 +41,7 @@ def process(**more: object) -> Map:
         "state": "running", "mode": "items", "epoch": 3, "progress": progress(),
         "holder": {"pid": 8812, "alive": True, "since": NOW - 2 * HOUR}, "checkpoints": 7, "last_checkpoint": checkpoint(),
         "registered_at": NOW - 2 * HOUR, "ended_at": None, "deaths": 1,
-        "journal": {"position": 839, "done": 836, "failed": 3},
+        "journal": {"position": 839, "done": 836, "failed": 3}, "proven_at": NOW - HOUR, "proven_seq": 6,
         **more,
     }  # fmt: skip
 
@@ -130,11 +130,17 @@ HEALTH: Map = {
     ],
 }  # fmt: skip
 
+PROVEN: Map = {
+    "process_id": "etl-nightly", "user": "anna", "checkpoint_id": "etl-nightly_processing_state_7", "seq": 7, "proven_at": NOW,
+    "size_bytes": 1_400_000, "seconds": 0.02, "damaged": [],
+}  # fmt: skip
+
 REPLIES: Mapping[str, object] = {
     "ping": {"now": NOW},
     "process.list": {"processes": [INTERRUPTED, process()], "next": None},
     "process.show": process(),
     "process.fence": {"epoch": 4},
+    "process.prove": PROVEN,
     "process.stop": {"asked": True},
     "journal.read": {"records": RECORDS, "next": None},
     "checkpoint.list": {"checkpoints": [checkpoint()], "next": None},

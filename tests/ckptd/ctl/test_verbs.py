@@ -41,6 +41,8 @@ CASES: list[tuple[str, list[str], list[str]]] = [
         ["health 92 ✓ healthy -8 rpo", "at risk 6 m 41 s (etl-nightly)", "✓ etl-nightly  anna  running", "✗ crawl-eu", "how SIGKILL"]),
     ("history etl-nightly", ["process.show", "events.read", "checkpoint.list"],
         ["● 1 save", "✓ registered", "running, epoch 3, 83.9 %"]),
+    ("drill", ["process.list", "process.prove", "process.prove"], ["✓ proven", "etl-nightly_processing_state_7", "1.4 MB"]),
+    ("drill etl-nightly", ["process.show", "process.prove"], ["✓ proven"]),
     ("cleanup", ["store.cleanup"], ["4 expired, 9 purged, 18.0 MB freed"]),
     ("cleanup --dry-run", ["store.cleanup"], ["would expire 1 checkpoint, with 90.0 kB", "superseded"]),
     ("config show", ["config.show"], ["store.path", "/srv/ckptd", "line 4", "log.level"]),
@@ -495,3 +497,17 @@ def test_a_checkpoint_of_files_has_no_state_to_decode() -> None:
         replies={"checkpoint.get": {**canned.checkpoint(), "parts": named_state}},
     )
     assert '"base64"' in ran.out
+
+
+def test_a_drill_that_meets_damage_names_it_and_ends_in_its_exit_code() -> None:
+    past = [["etl-nightly_processing_state_7", "a chunk is damaged"]]
+    found = iter(
+        [
+            {**canned.PROVEN, "damaged": past},
+            {**canned.PROVEN, "checkpoint_id": None, "seq": None, "proven_at": None, "damaged": past},
+        ]
+    )
+    ran = run("drill", replies={"process.prove": lambda _: next(found)})
+    assert ran.code == 9
+    assert ("! older one" in ran.out, "✗ damaged" in ran.out) == (True, True)
+    assert "etl-nightly: etl-nightly_processing_state_7: a chunk is damaged" in ran.err

@@ -278,7 +278,8 @@ class Applying:
         for key, count in ((self.change.tried, 1), (self.change.proven, 0)):
             if key is not None and key in checkpoints:
                 one = checkpoints[key]
-                checkpoints[key] = replace(one, attempts=one.attempts + 1 if count else 0)
+                proven_at = one.proven_at if count else self.change.at
+                checkpoints[key] = replace(one, attempts=one.attempts + 1 if count else 0, proven_at=proven_at)
 
     def _move(self) -> int:
         change, checkpoints = self.change, self.tables.checkpoints

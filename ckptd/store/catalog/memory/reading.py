@@ -22,6 +22,7 @@ from ckptd.store.catalog.interface import (
     Filter,
     JournalRow,
     Life,
+    Proof,
     Surveyed,
     Suspect,
     Totals,
@@ -165,6 +166,25 @@ class MemoryReader:
         return found
 
     # Chunks
+
+    def unproven(self, tried_before: int, after: ProcessKey, limit: int) -> Sequence[ProcessKey]:
+        proofs = self._committed().proofs
+        due = [
+            row.key
+            for row in self._current()
+            if row.head is not None and row.key > after
+            if row.key not in proofs or proofs[row.key].tried_at < tried_before
+        ]
+        return sorted(due)[:limit]
+
+    def proofs(self, keys: Sequence[ProcessKey]) -> Mapping[ProcessKey, Proof]:
+        proofs = self._committed().proofs
+        return {key: proofs[key] for key in keys if key in proofs}
+
+    def broken(self, limit: int) -> Sequence[ProcessRow]:
+        proofs = self._committed().proofs
+        found = [row for row in reversed(self._current()) if row.key in proofs and proofs[row.key].damaged]
+        return found[:limit]
 
     def body_chunks(self, body: BodyKey) -> Sequence[ChunkRow]:
         tables = self._committed()

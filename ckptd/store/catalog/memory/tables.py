@@ -19,6 +19,7 @@ from ckptd.store.catalog.interface import (
     ChunkRow,
     Event,
     JournalRow,
+    Proof,
     Suspect,
 )
 
@@ -48,6 +49,7 @@ class StoredCheckpoint:
     attempts: int = 0
     alias: str | None = None
     expires_at: int | None = None
+    proven_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class Tables:
     packs: dict[PackKey, StoredPack] = field(default_factory=dict)
     chunks: dict[ChunkKey, StoredChunk] = field(default_factory=dict)
     bodies: dict[BodyKey, StoredBody] = field(default_factory=dict)
+    proofs: dict[ProcessKey, Proof] = field(default_factory=dict)
     settings: dict[str, int | bytes | str] = field(default_factory=dict)
 
     def next(self, kind: str) -> int:
@@ -188,7 +191,7 @@ class Tables:
             key, process.key, process.uid, process.process_id, process.state, new.seq, one.epoch, new.type, one.place,
             new.created_at, one.expires_at, one.ended_at, one.pinned, new.logical_bytes, new.own_bytes,
             new.journal_position, one.attempts, new.has_state, new.schema_version, new.checksum, new.task_id,
-            new.description, new.metadata, one.alias,
+            new.description, new.metadata, one.alias, one.proven_at,
         )  # fmt: skip
 
     def rows(self) -> list[CheckpointRow]:

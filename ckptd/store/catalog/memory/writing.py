@@ -15,6 +15,7 @@ from ckptd.store.catalog.interface import (
     ChunkRow,
     NewChunk,
     Outcome,
+    Proof,
 )
 from ckptd.store.catalog.memory.applying import Applying
 from ckptd.store.catalog.memory.reading import MemoryReader
@@ -195,6 +196,7 @@ class MemoryCatalog:
             for key in old:
                 del tables.processes[key]
                 tables.rewinds.pop(key, None)
+                tables.proofs.pop(key, None)
                 for record in [name for name in tables.journal if name[0] == key]:
                     del tables.journal[record]
                 for suspect in [name for name in tables.suspects if name[0] == key]:
@@ -202,6 +204,19 @@ class MemoryCatalog:
             return False
 
         return self._within(work)
+
+    def prove(self, proofs: Sequence[Proof]) -> None:
+        """Remember drills."""
+
+        def work(tables: Tables) -> None:
+            for one in proofs:
+                tables.proofs[one.process] = one
+                if one.checkpoint in tables.checkpoints:
+                    tables.checkpoints[one.checkpoint] = replace(
+                        tables.checkpoints[one.checkpoint], proven_at=one.proven_at
+                    )
+
+        self._within(work)
 
     def trim(self, events_kept: int, requests_before: int) -> None:
         """Keep the newest events and the answers of sessions that may still ask."""

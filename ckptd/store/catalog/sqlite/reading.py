@@ -22,6 +22,7 @@ from ckptd.store.catalog.interface import (
     Filter,
     JournalRow,
     Life,
+    Proof,
     Surveyed,
     Suspect,
     Totals,
@@ -188,6 +189,23 @@ class SqliteReader:
     ) -> Sequence[CheckpointKey]:
         with self._lock, reading():
             return standing.doomed(self._connection, keys, now, abandoned_after, gone)
+
+    def unproven(self, tried_before: int, after: ProcessKey, limit: int) -> Sequence[ProcessKey]:
+        rows = self._all(
+            "SELECT p.k FROM process p LEFT JOIN proof f ON f.process=p.k WHERE p.now=1 AND p.head IS NOT NULL AND p.k>? "
+            "AND coalesce(f.tried_at<?,1) ORDER BY p.k LIMIT ?",
+            (after, tried_before, limit),
+        )
+        return [key for (key,) in rows]
+
+    def proofs(self, keys: Sequence[ProcessKey]) -> Mapping[ProcessKey, Proof]:
+        columns = "process,tried_at,proven_at,checkpoint,seq,damaged"
+        rows = self._all(f"SELECT {columns} FROM proof WHERE process IN ({_marks(keys)})", keys)
+        return {row[0]: Proof(*row) for row in rows}
+
+    def broken(self, limit: int) -> Sequence[ProcessRow]:
+        where = "now=1 AND k IN (SELECT process FROM proof WHERE damaged>0)"
+        return [process_row(row) for row in self._all(f"{_PROCESS} WHERE {where} ORDER BY k LIMIT ?", (limit,))]
 
     # Chunks
 

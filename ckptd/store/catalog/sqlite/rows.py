@@ -35,7 +35,7 @@ def process_row(row: Sequence[Any]) -> ProcessRow:
 CHECKPOINT_COLUMNS = (
     "c.k,c.process,p.uid,p.process_id,p.state,c.seq,c.epoch,c.type,c.place,c.created_at,c.expires_at,c.ended_at,"
     "c.pinned,c.logical,c.own,c.journal_pos,c.attempts,c.has_state,c.schema_version,c.checksum,c.task_id,"
-    "c.description,c.metadata,c.alias"
+    "c.description,c.metadata,c.alias,c.proven_at"
 )
 
 
@@ -48,11 +48,12 @@ def checkpoint_row(row: Sequence[Any]) -> CheckpointRow:
     (
         key, process, uid, process_id, state, seq, epoch, type_, place, created_at, expires_at, ended_at, pinned, logical,
         own, position, attempts, has_state, schema_version, checksum, task_id, description, metadata, alias,
+        proven_at,
     ) = row  # fmt: skip
     return CheckpointRow(
         CheckpointKey(key), ProcessKey(process), uid, process_id, _STATES[state], seq, Epoch(epoch), _TYPES[type_],
         _PLACES[place], created_at, expires_at, ended_at, bool(pinned), logical, own, position, attempts, bool(has_state),
-        schema_version, checksum, task_id, description, metadata, alias,
+        schema_version, checksum, task_id, description, metadata, alias, proven_at,
     )  # fmt: skip
 
 

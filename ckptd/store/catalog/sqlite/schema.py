@@ -73,6 +73,10 @@ CREATE TABLE journal_cut(process INT, after_pos INT, upto_pos INT, after_seq INT
   PRIMARY KEY(process,after_pos,after_seq)) WITHOUT ROWID;
 CREATE TABLE suspect(process INT, item BLOB, ordinal INT, attempts INT, evidence TEXT, PRIMARY KEY(process,item)) WITHOUT ROWID;
 
+-- the last drill of each process: which checkpoint was read whole, and how many damaged ones it walked past
+CREATE TABLE proof(process INTEGER PRIMARY KEY, tried_at INT, proven_at INT, checkpoint INT, seq INT, damaged INT);
+CREATE INDEX proof_broken ON proof(process) WHERE damaged>0;
+
 CREATE TABLE group_save(k INTEGER PRIMARY KEY, process INT, epoch INT, name TEXT, ranks INT, deadline INT, state INT,
   UNIQUE(process,epoch,name));
 CREATE TABLE group_part(grp INT, rank INT, ordinal INT, extent INT, name TEXT, form BLOB, body INT,

@@ -10,6 +10,7 @@ import apsw
 
 from ckptd.core.change import Place
 from ckptd.core.ids import CheckpointKey
+from ckptd.store.catalog.interface import Proof
 from ckptd.store.catalog.sqlite.checkpoints import FLOOR
 from ckptd.store.catalog.sqlite.counting import PLACE
 from ckptd.store.catalog.sqlite.standing import Dooming
@@ -94,8 +95,21 @@ def drop_journal(connection: apsw.Connection, limit: int) -> bool:
         left -= connection.changes()
         if left <= 0:
             return True
-    connection.execute("DELETE FROM process WHERE k=?", (row[0],))
+    for table, column in (("proof", "process"), ("process", "k")):
+        connection.execute(f"DELETE FROM {table} WHERE {column}=?", (row[0],))
     return True
+
+
+def prove(connection: apsw.Connection, proofs: Sequence[Proof]) -> None:
+    """See `Catalog.prove`."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO proof VALUES(?,?,?,?,?,?)",
+        [(one.process, one.tried_at, one.proven_at, one.checkpoint, one.seq, one.damaged) for one in proofs],
+    )
+    connection.executemany(
+        "UPDATE checkpoint SET proven_at=? WHERE k=?",
+        [(one.proven_at, one.checkpoint) for one in proofs if one.checkpoint is not None],
+    )
 
 
 def trim(connection: apsw.Connection, events_kept: int, requests_before: int) -> None:

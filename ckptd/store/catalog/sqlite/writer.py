@@ -10,7 +10,7 @@ from ckptclient.errors import NoSpace
 from ckptd.core.change import Change
 from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey
 from ckptd.errors import StoreFailed
-from ckptd.store.catalog.interface import NewChunk, Outcome
+from ckptd.store.catalog.interface import NewChunk, Outcome, Proof
 from ckptd.store.catalog.sqlite import bodies, tending
 from ckptd.store.catalog.sqlite.failing import writing
 from ckptd.store.catalog.sqlite.reading import SqliteReader
@@ -131,6 +131,10 @@ class SqliteCatalog:
     def drop_journal(self, limit: int) -> bool:
         """Drop a slice of the journals of earlier lives."""
         return self._within(lambda connection: tending.drop_journal(connection, limit))
+
+    def prove(self, proofs: Sequence[Proof]) -> None:
+        """Remember drills."""
+        self._within(lambda connection: tending.prove(connection, proofs))
 
     def trim(self, events_kept: int, requests_before: int) -> None:
         """Keep the newest events and the answers of sessions that may still ask."""

@@ -12,7 +12,7 @@ from ckptd.core.ids import BodyKey, CheckpointKey, PackKey, ProcessKey
 from ckptd.core.journal import FAILED, Cut, bitmaps
 from ckptd.core.process_table import Act, Mode, State
 from ckptd.core.retention import Standing, expired, protects
-from ckptd.store.catalog.interface import DUE_FROM_START, Catalog, CatalogReader, Filter, NewChunk
+from ckptd.store.catalog.interface import DUE_FROM_START, Catalog, CatalogReader, Filter, NewChunk, Proof
 from tests.ckptd.store.catalog.changes import (
     NOW,
     SECOND,
@@ -752,6 +752,36 @@ class Conformance:
         catalog.trim(0, NOW)
         applied(catalog, Change(NOW, UID, events=(EventRow("kind", UID, None, "job"),)))
         assert reader.last_event() == 6  # no number twice
+
+    def test_drills_are_remembered_and_who_is_due_is_found(self, catalog: Catalog) -> None:
+        applied(catalog, take("a"), take("b"), take("c"))
+        keys = [ProcessKey(key) for key in (1, 2, 3)]
+        applied(catalog, save(1, 1), save(2, 1))
+        reader = catalog.reader()
+        assert list(reader.unproven(NOW, ProcessKey(0), 9)) == keys[:2]
+        assert list(reader.unproven(NOW, keys[0], 9)) == [keys[1]]
+        assert list(reader.unproven(NOW, ProcessKey(0), 1)) == [keys[0]]
+        whole = Proof(keys[0], NOW, NOW, CheckpointKey(1), 1, 0)
+        broken = Proof(keys[1], NOW, None, None, None, 2)
+        catalog.prove([whole, broken])
+        assert dict(reader.proofs(keys)) == {keys[0]: whole, keys[1]: broken}
+        assert [row.key for row in reader.broken(9)] == [keys[1]]
+        assert list(reader.unproven(NOW, ProcessKey(0), 9)) == []
+        assert list(reader.unproven(NOW + 1, ProcessKey(0), 9)) == keys[:2]
+        rows = {row.key: row.proven_at for row in reader.checkpoints(Filter())}
+        assert rows == {1: NOW, 2: None}
+        catalog.prove([replace(broken, damaged=0, proven_at=NOW, checkpoint=CheckpointKey(99), seq=9)])
+        assert list(reader.broken(9)) == []
+
+    def test_a_drill_goes_with_its_life(self, catalog: Catalog) -> None:
+        applied(catalog, take("a"))
+        catalog.prove([Proof(JOB, NOW, None, None, None, 1)])
+        applied(catalog, guarded(JOB, act=Act.COMPLETE), take("a", retires=JOB, at=NOW + 1))
+        reader = catalog.reader()
+        assert list(reader.broken(9)) == []
+        while catalog.drop_journal(9):
+            pass
+        assert dict(reader.proofs([JOB])) == {}
 
     def test_answers_of_sessions_that_said_nothing_for_long_are_trimmed(self, catalog: Catalog) -> None:
         applied(catalog, take(), save(JOB, 1))
