@@ -220,7 +220,7 @@ class Ingest:
         row = reader.find_chunk(save.namespace, chunk_id)
         if row is not None:
             return _Piece(chunk_id, one, known=row.key)
-        found = encodings.encode(plain, self._choice, base=self._base(reader, save, one))
+        found = encodings.encode(plain, self._choice, base=self._base(reader, save, one, chunk_id))
         if _is_whole_document(save, one):
             self._chains.keep(chunk_id, plain)
         base = found.base.id if found.base is not None else NO_BASE
@@ -229,10 +229,13 @@ class Ingest:
         )
         return _Piece(chunk_id, one, fresh=record)
 
-    def _base(self, reader: CatalogReader, save: _Save, one: Cut) -> encodings.Base | None:
+    def _base(self, reader: CatalogReader, save: _Save, one: Cut, chunk_id: bytes) -> encodings.Base | None:
         """What this chunk may be a difference to; held from here on."""
         depth_max = self._choice.depth_max
         if not depth_max or one.size_bytes < DELTA_BYTES_MIN or not _is_whole_document(save, one):
+            return None
+        if reader.is_quarantined(save.namespace, chunk_id):
+            # What would be its base may stand on it: two differences to each other would be neither.
             return None
         try:
             (last,) = save.previous.chunks(reader, save.parts[one.part].name)

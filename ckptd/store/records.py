@@ -13,7 +13,7 @@ Numbers are big-endian. A reader refuses a format version that it doesn't know; 
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -99,11 +99,20 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A record that a scan met. `intact` is whether its stored bytes are all there and as they were written."""
+    """A record that a scan met. `intact` is whether its stored bytes are all there and as they were written.
+
+    `stored_bytes` is how many there should be, which its header says.
+    """
 
     offset: int
     record: Record
     intact: bool
+    stored_bytes: int
+
+    @property
+    def end(self) -> int:
+        """Where the next record begins."""
+        return self.offset + RECORD_HEADER_BYTES + self.stored_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,28 +253,60 @@ def check(stored: bytes | memoryview) -> bytes:
 
 
 def scan(image: bytes | memoryview) -> Iterator[Found | Gap]:
-    """Every record of a pack's bytes after its header, in order, and the gaps between.
+    """Every record of a pack's bytes after its header, and the gaps between; as `walk`.
 
-    `image` may be a mapping of the file: stored bytes are copied out of it one record at a time. A record whose header
-    is damaged can't say how long it is: the scan looks for the next header that is whole. Space that was allocated and
-    never written is zeros, and a torn gap like any other. VersionMismatch and Damaged as `parse_pack_header`.
+    VersionMismatch and Damaged as `parse_pack_header`.
     """
     view = memoryview(image)
-    header, offset = parse_pack_header(bytes(view[:PACK_HEADER_BYTES]))
-    while offset < len(view):
-        found = _record_at(view, offset, header.name)
+    header, begin = parse_pack_header(bytes(view[:PACK_HEADER_BYTES]))
+    yield from walk(lambda offset, size_bytes: bytes(view[offset : offset + size_bytes]), begin, len(view), header.name)
+
+
+def walk(read: Callable[[int, int], bytes], begin: int, end: int, pack: bytes) -> Iterator[Found | Gap]:
+    """Every record of the pack of that name between two offsets, in order, and the gaps between.
+
+    `read` gives a range of the file, and fewer bytes where it can't. A record whose header is damaged can't say how long
+    it is: the next header that is whole is looked for. Space that was allocated and never written is zeros, and a torn
+    gap like any other. `begin` is where a record begins; the last one may reach beyond `end`.
+    """
+    window, offset = _Window(read), begin
+    while offset < end:
+        found = _record_at(window, offset, pack)
         if found is None:
-            following = _next_record(view, offset + 1, header.name)
-            end = len(view) if following is None else following
-            yield Gap(offset, end - offset, torn=following is None)
-            offset = end
+            following = _next_record(window, offset + 1, end, pack)
+            upto = end if following is None else following
+            yield Gap(offset, upto - offset, torn=following is None)
+            offset = upto
         else:
             yield found
-            offset += RECORD_HEADER_BYTES + len(found.record.stored)
+            offset = found.end
 
 
-def _record_at(view: memoryview, offset: int, pack: bytes) -> Found | None:
-    header = bytes(view[offset : offset + RECORD_HEADER_BYTES])
+class _Window:
+    """Reads a little more than it is asked for, so that small records don't cost a call each."""
+
+    def __init__(self, read: Callable[[int, int], bytes]) -> None:
+        self._read = read
+        self._begin = 0
+        self._bytes = b""
+
+    def __call__(self, offset: int, size_bytes: int) -> bytes:
+        begin = offset - self._begin
+        if begin < 0 or begin + size_bytes > len(self._bytes):
+            found = self._read(offset, max(size_bytes, _WINDOW_BYTES))
+            # Of a range that can't be read the part that is wanted may be readable.
+            self._bytes = found if len(found) >= size_bytes else self._read(offset, size_bytes)
+            self._begin, begin = offset, 0
+        return self._bytes[begin : begin + size_bytes]
+
+
+def record_in(raw: bytes, offset: int, pack: bytes) -> Found | None:
+    """The record that these bytes are, read at an offset of the pack of that name; None where they begin with none."""
+    return _record_at(lambda at, size_bytes: raw[at - offset : at - offset + size_bytes], offset, pack)
+
+
+def _record_at(read: Callable[[int, int], bytes], offset: int, pack: bytes) -> Found | None:
+    header = read(offset, RECORD_HEADER_BYTES)
     if len(header) < RECORD_HEADER_BYTES or not header.startswith(_RECORD_MAGIC):
         return None
     if header[_RECORD.size :] != _record_crc(header[: _RECORD.size], pack):
@@ -273,21 +314,20 @@ def _record_at(view: memoryview, offset: int, pack: bytes) -> Found | None:
     _, kind, encoding, depth, _, namespace, stored_bytes, plain_bytes, name, base, expected = _RECORD.unpack_from(
         header
     )
-    begin = offset + RECORD_HEADER_BYTES
-    stored = bytes(view[begin : begin + stored_bytes])
+    stored = read(offset + RECORD_HEADER_BYTES, stored_bytes)
     intact = len(stored) == stored_bytes and check(stored) == expected
     record = Record(RecordKind(kind), namespace, name, encoding, plain_bytes, stored, base, depth)
-    return Found(offset, record, intact)
+    return Found(offset, record, intact, stored_bytes)
 
 
-def _next_record(view: memoryview, start: int, pack: bytes) -> int | None:
-    """Where the next whole record header stands."""
-    # In windows, because a memoryview has no `find`; they overlap for a magic that lies across two.
-    for begin in range(start, len(view), _WINDOW_BYTES):
-        window = bytes(view[begin : begin + _WINDOW_BYTES + len(_RECORD_MAGIC) - 1])
+def _next_record(read: Callable[[int, int], bytes], start: int, end: int, pack: bytes) -> int | None:
+    """Where the next whole record header stands before `end`."""
+    # Windows overlap, for a magic that lies across two.
+    for begin in range(start, end, _WINDOW_BYTES):
+        window = read(begin, min(_WINDOW_BYTES + len(_RECORD_MAGIC) - 1, end - begin))
         place = window.find(_RECORD_MAGIC)
         while place >= 0:
-            if _record_at(view, begin + place, pack) is not None:
+            if _record_at(read, begin + place, pack) is not None:
                 return begin + place
             place = window.find(_RECORD_MAGIC, place + 1)
     return None

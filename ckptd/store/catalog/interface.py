@@ -194,6 +194,67 @@ DUE_FROM_START = (0, 0)
 """The cursor of a first slice."""
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A chunk that lies in a pack, whose namespace it is of, and whether it is on its way out."""
+
+    row: ChunkRow
+    namespace: int
+    condemned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BodyRow:
+    """An immutable list of chunks, by their keys."""
+
+    key: BodyKey
+    hash: bytes
+    plain_bytes: int
+    chunks: Sequence[ChunkKey]
+
+
+@dataclass(frozen=True, slots=True)
+class PackRow:
+    """A pack. `looked_at` is when the scrub was last through with it, or when it was begun."""
+
+    key: PackKey
+    name: str
+    looked_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A place in a pack that can't be read as it was written: `size_bytes` from `offset` on, found at `at`.
+
+    `chunk` is the chunk that the catalog has there, None where it has none. `how` is what was seen, in words.
+    """
+
+    pack: PackKey
+    offset: int
+    size_bytes: int
+    chunk: ChunkKey | None
+    how: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Undercount:
+    """A chunk or body (by its `id` or `hash`) that has `by` fewer references in its row than a recount finds."""
+
+    key: int
+    name: bytes
+    by: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What of a catalog doesn't agree with the rest of it, in words, and which counts of references are too low."""
+
+    faults: Sequence[str] = ()
+    chunks: Sequence[Undercount] = ()
+    bodies: Sequence[Undercount] = ()
+
+
 class CatalogReader(Protocol):
     """Reads; see the module for who may call when."""
 
@@ -271,13 +332,45 @@ class CatalogReader(Protocol):
         """The chunks of a body in order."""
 
     def find_chunk(self, namespace: int, id: bytes) -> ChunkRow | None:
-        """A chunk that may be shared: LIVE or ZERO."""
+        """A chunk that may be shared: LIVE or ZERO, and not quarantined."""
+
+    def is_quarantined(self, namespace: int, id: bytes) -> bool:
+        """Whether a chunk is there whose place is known to be damaged: it must be brought anew, and whole."""
 
     def chain(self, key: ChunkKey) -> Sequence[ChunkRow]:
         """A chunk, the one that it is the difference to, and so on; empty where it is gone, at most DEPTH_MAX + 1."""
 
     def packs(self) -> Mapping[PackKey, str]:
         """Key to file name of every pack that isn't gone."""
+
+    # What looks after what is stored
+
+    def placed(self, pack: PackKey, begin: int, limit: int) -> Sequence[Placed]:
+        """Chunks that lie in a pack from an offset on, in order of their offsets."""
+
+    def pack_rows(self) -> Sequence[PackRow]:
+        """Every pack, those first that were looked at longest ago."""
+
+    def bodies(self, after: int, limit: int) -> Sequence[BodyRow]:
+        """A page of bodies, by their keys."""
+
+    def checkpoint_keys(self, after: int, limit: int) -> Sequence[CheckpointKey]:
+        """A page of checkpoints, those in the trash too, by their keys."""
+
+    def standing_on(self, chunks: Sequence[ChunkKey]) -> Sequence[ChunkKey]:
+        """These, and every chunk that is a difference to one of them, or to one that is."""
+
+    def checkpoints_of(self, bodies: Sequence[BodyKey]) -> Sequence[CheckpointKey]:
+        """Checkpoints that refer to one of these bodies, by their keys."""
+
+    def damage(self, limit: int) -> Sequence[Damage]:
+        """What is quarantined and not repaired, oldest first."""
+
+    def damaged_bodies(self) -> Sequence[BodyKey]:
+        """Bodies that can't be read for what is quarantined, by their keys; as `Catalog.quarantine` was told."""
+
+    def audit(self) -> Audit:
+        """Everything that is kept so that nobody has to count, counted: in one view, as long as it takes."""
 
     def journal(self, process: ProcessKey, after: int, limit: int, failed_only: bool) -> Sequence[JournalRow]:
         """A page in journal order: of each item the newest record, unless a rewind set that one aside."""
@@ -378,6 +471,22 @@ class Catalog(Protocol):
 
     def trim(self, events_kept: int, requests_before: int) -> None:
         """Keep the newest events, and the answers of sessions that may still ask."""
+
+    def quarantine(self, damage: Sequence[Damage], bodies: Mapping[ChunkKey, Sequence[BodyKey]]) -> int:
+        """Mark places as damaged, with the bodies that each chunk there is needed for; how many weren't yet.
+
+        A chunk there is shared no more: a save that brings its bytes writes them anew, and its row, with all that
+        refers to it, gets the new place. A chunk that lies elsewhere by now is left as it is.
+        """
+
+    def release(self, pack: PackKey, offsets: Sequence[int]) -> None:
+        """Places of a pack that were quarantined and can be read again."""
+
+    def scrubbed(self, pack: PackKey, at: int) -> None:
+        """The scrub was through with a pack at a time."""
+
+    def raise_references(self, audit: Audit) -> None:
+        """Add what is missing to the counts that are too low. One that is too high costs room, and stays."""
 
     def set(self, key: str, value: int | bytes | str) -> None:
         """A row of the store's own table."""

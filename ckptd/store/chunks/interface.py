@@ -70,6 +70,14 @@ class ChunkStore(Protocol):
         """Stored bytes of the record at a location; `fresh` asks the medium instead of the page cache."""
         ...
 
+    def image(self, pack: str, offset: int, size_bytes: int) -> bytes:
+        """A range of a pack as it lies on the medium, past the page cache; fewer bytes as `read` gives them."""
+        ...
+
+    def size_bytes(self, pack: str) -> int:
+        """How long a pack is; 0 where it can't be said."""
+        ...
+
     def names(self) -> Sequence[str]:
         """Every pack that is there, in no order; also those that no catalog knows."""
         ...

@@ -84,7 +84,13 @@ class MemoryPacks:
 
     def read(self, location: Location, stored_bytes: int, *, fresh: bool = False) -> bytes:
         begin = location.offset + RECORD_HEADER_BYTES
-        return bytes(self.images.get(location.pack, b"")[begin : begin + stored_bytes])
+        return self.image(location.pack, begin, stored_bytes)
+
+    def image(self, pack: str, offset: int, size_bytes: int) -> bytes:
+        return bytes(self.images.get(pack, b"")[offset : offset + size_bytes])
+
+    def size_bytes(self, pack: str) -> int:
+        return len(self.images.get(pack, b""))
 
     def names(self) -> Sequence[str]:
         return list(self.images)

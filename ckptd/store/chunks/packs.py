@@ -101,20 +101,31 @@ class Packs:
         return file, self._header(name, PackKind.PRIVATE)
 
     def read(self, location: Location, stored_bytes: int, *, fresh: bool = False) -> bytes:
-        begin = location.offset + RECORD_HEADER_BYTES
+        return self._range(location.pack, location.offset + RECORD_HEADER_BYTES, stored_bytes, fresh=fresh)
+
+    def image(self, pack: str, offset: int, size_bytes: int) -> bytes:
+        return self._range(pack, offset, size_bytes, fresh=True)
+
+    def _range(self, pack: str, begin: int, size_bytes: int, *, fresh: bool) -> bytes:
         try:
-            fd = os.open(self._directory / location.pack, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(self._directory / pack, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             return _unreadable(error)
         try:
             if fresh:
                 # Whole pages go; one that is dirty stays, and was written by this daemon.
-                os.posix_fadvise(fd, begin, stored_bytes, os.POSIX_FADV_DONTNEED)
-            return os.pread(fd, stored_bytes, begin)
+                os.posix_fadvise(fd, begin, size_bytes, os.POSIX_FADV_DONTNEED)
+            return os.pread(fd, size_bytes, begin)
         except OSError as error:
             return _unreadable(error)
         finally:
             os.close(fd)
+
+    def size_bytes(self, pack: str) -> int:
+        try:
+            return (self._directory / pack).stat().st_size
+        except OSError:
+            return 0
 
     def orphans(self, known: Collection[str]) -> Sequence[str]:
         """Packs of this lineage that the catalog doesn't know: their daemon was killed before it had named them.

@@ -88,6 +88,9 @@ class CatalogInMemory:
     def find_chunk(self, namespace: int, id: bytes) -> ChunkRow | None:
         return self.committed.chunks.get((namespace, id))
 
+    def is_quarantined(self, namespace: int, id: bytes) -> bool:
+        return False
+
     def body_chunks(self, body: BodyKey) -> Sequence[ChunkRow]:
         by_key = {row.key: row for row in self.committed.chunks.values()}
         _, _, chunks = self.committed.bodies.get(body, (0, b"", ()))

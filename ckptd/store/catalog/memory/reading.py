@@ -15,13 +15,18 @@ from ckptd.core.journal import FAILED, Cut
 from ckptd.core.process_table import State
 from ckptd.store.catalog.interface import (
     DUE_FROM_START,
+    Audit,
+    BodyRow,
     ChunkRow,
     Content,
+    Damage,
     Due,
     Event,
     Filter,
     JournalRow,
     Life,
+    PackRow,
+    Placed,
     Proof,
     Surveyed,
     Suspect,
@@ -192,10 +197,18 @@ class MemoryReader:
         return [tables.chunks[key].row for key in found.chunks if key in tables.chunks] if found else []
 
     def find_chunk(self, namespace: int, id: bytes) -> ChunkRow | None:
-        for one in self._committed().chunks.values():
-            if (one.namespace, one.row.id) == (namespace, id) and one.state != CONDEMNED:
+        tables = self._committed()
+        for key, one in tables.chunks.items():
+            if (one.namespace, one.row.id) == (namespace, id) and one.state != CONDEMNED and not tables.is_damaged(key):
                 return one.row
         return None
+
+    def is_quarantined(self, namespace: int, id: bytes) -> bool:
+        tables = self._committed()
+        return any(
+            (one.namespace, one.row.id) == (namespace, id) and tables.is_damaged(key)
+            for key, one in tables.chunks.items()
+        )
 
     def chain(self, key: ChunkKey) -> Sequence[ChunkRow]:
         chunks, at = self._committed().chunks, key
@@ -209,6 +222,64 @@ class MemoryReader:
 
     def packs(self) -> Mapping[PackKey, str]:
         return {key: pack.name for key, pack in self._committed().packs.items()}
+
+    # What looks after what is stored
+
+    def placed(self, pack: PackKey, begin: int, limit: int) -> Sequence[Placed]:
+        found = [
+            Placed(one.row, one.namespace, one.state == CONDEMNED)
+            for one in self._committed().chunks.values()
+            if one.row.pack == pack and one.row.offset >= begin
+        ]
+        return sorted(found, key=lambda one: one.row.offset)[:limit]
+
+    def pack_rows(self) -> Sequence[PackRow]:
+        found = [PackRow(key, pack.name, pack.looked_at) for key, pack in self._committed().packs.items()]
+        return sorted(found, key=lambda row: (row.looked_at, row.key))
+
+    def bodies(self, after: int, limit: int) -> Sequence[BodyRow]:
+        tables = self._committed()
+        found = [
+            BodyRow(key, body.hash, sum(tables.chunks[one].row.plain_bytes for one in body.chunks), body.chunks)
+            for key, body in sorted(tables.bodies.items())
+            if key > after
+        ]
+        return found[:limit]
+
+    def checkpoint_keys(self, after: int, limit: int) -> Sequence[CheckpointKey]:
+        return [key for key in sorted(self._committed().checkpoints) if key > after][:limit]
+
+    def standing_on(self, chunks: Sequence[ChunkKey]) -> Sequence[ChunkKey]:
+        return sorted(self._committed().standing_on(chunks))
+
+    def checkpoints_of(self, bodies: Sequence[BodyKey]) -> Sequence[CheckpointKey]:
+        wanted = set(bodies)
+        return [
+            key
+            for key, one in sorted(self._committed().checkpoints.items())
+            if any(wanted.intersection(part.bodies) for part in one.new.parts)
+        ]
+
+    def damage(self, limit: int) -> Sequence[Damage]:
+        found = self._standing()
+        return sorted(found, key=lambda one: (one.at, one.pack, one.offset))[:limit]
+
+    def _standing(self) -> list[Damage]:
+        """Damage that what lay there hasn't left."""
+        tables = self._committed()
+        return [
+            one
+            for one in tables.damage.values()
+            if one.chunk is None or (one.chunk in tables.chunks and _lies_at(tables.chunks[one.chunk].row, one))
+        ]
+
+    def damaged_bodies(self) -> Sequence[BodyKey]:
+        tables = self._committed()
+        hit = tables.standing_on([one.chunk for one in self._standing() if one.chunk is not None])
+        return [key for key, body in sorted(tables.bodies.items()) if hit.intersection(body.chunks)]
+
+    def audit(self) -> Audit:
+        return Audit()  # nothing is counted ahead
 
     # Result journal
 
@@ -293,3 +364,7 @@ def _matches(row: CheckpointRow, wanted: Filter, tags: Sequence[str]) -> bool:
         and (wanted.until is None or row.created_at <= wanted.until)
         and (wanted.before is None or row.key < wanted.before)
     )
+
+
+def _lies_at(row: ChunkRow, place: Damage) -> bool:
+    return (row.pack, row.offset) == (place.pack, place.offset)

@@ -1,7 +1,7 @@
 """What is kept, and what several questions need of it."""
 
 import copy
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, field
 
 from ckptd.core.change import (
@@ -17,6 +17,7 @@ from ckptd.core.journal import DONE, FAILED
 from ckptd.core.process_table import State
 from ckptd.store.catalog.interface import (
     ChunkRow,
+    Damage,
     Event,
     JournalRow,
     Proof,
@@ -84,6 +85,7 @@ class StoredPack:
 
     name: str
     bytes: int = 0
+    looked_at: int = 0
 
 
 @dataclass(slots=True)
@@ -104,6 +106,7 @@ class Tables:
     chunks: dict[ChunkKey, StoredChunk] = field(default_factory=dict)
     bodies: dict[BodyKey, StoredBody] = field(default_factory=dict)
     proofs: dict[ProcessKey, Proof] = field(default_factory=dict)
+    damage: dict[tuple[PackKey, int], Damage] = field(default_factory=dict)
     settings: dict[str, int | bytes | str] = field(default_factory=dict)
 
     def next(self, kind: str) -> int:
@@ -197,6 +200,19 @@ class Tables:
     def rows(self) -> list[CheckpointRow]:
         """All, newest first."""
         return [self.row(key) for key in sorted(self.checkpoints, reverse=True)]
+
+    def is_damaged(self, chunk: ChunkKey) -> bool:
+        """Whether a chunk lies at a damaged place."""
+        row = self.chunks[chunk].row
+        return (row.pack, row.offset) in self.damage
+
+    def standing_on(self, chunks: Collection[ChunkKey]) -> set[ChunkKey]:
+        """These chunks and the deltas to them, and to those."""
+        found, before = set(chunks), -1
+        while len(found) != before:
+            before = len(found)
+            found |= {key for key, one in self.chunks.items() if one.row.base in found}
+        return found
 
     def references(self) -> set[BodyKey]:
         """Bodies that a checkpoint refers to."""

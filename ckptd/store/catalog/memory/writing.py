@@ -1,6 +1,6 @@
 """The tables of a transaction, and what changes them besides changes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
@@ -12,7 +12,9 @@ from ckptd.core.change import (
 )
 from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey
 from ckptd.store.catalog.interface import (
+    Audit,
     ChunkRow,
+    Damage,
     NewChunk,
     Outcome,
     Proof,
@@ -91,7 +93,7 @@ class MemoryCatalog:
 
         def work(tables: Tables) -> PackKey:
             key = PackKey(max(tables.packs, default=0) + 1)
-            tables.packs[key] = StoredPack(name)
+            tables.packs[key] = StoredPack(name, looked_at=at)
             return key
 
         return self._within(work)
@@ -150,7 +152,48 @@ class MemoryCatalog:
 
     def drop_pack(self, pack: PackKey) -> None:
         """Forget a pack whose file is gone."""
-        self._within(lambda tables: tables.packs.pop(pack, None))
+
+        def work(tables: Tables) -> None:
+            tables.packs.pop(pack, None)
+            tables.damage = {place: one for place, one in tables.damage.items() if one.pack != pack}
+
+        self._within(work)
+
+    # What looks after what is stored
+
+    def quarantine(self, damage: Sequence[Damage], bodies: Mapping[ChunkKey, Sequence[BodyKey]]) -> int:
+        """Mark places as damaged; which bodies that hits is looked for when somebody asks."""
+
+        def work(tables: Tables) -> int:
+            before = len(tables.damage)
+            for one in damage:
+                row = tables.chunks[one.chunk].row if one.chunk in tables.chunks else None
+                if one.chunk is None or (row is not None and (row.pack, row.offset) == (one.pack, one.offset)):
+                    tables.damage.setdefault((one.pack, one.offset), one)
+            return len(tables.damage) - before
+
+        return self._within(work)
+
+    def release(self, pack: PackKey, offsets: Sequence[int]) -> None:
+        """Places that can be read again."""
+
+        def work(tables: Tables) -> None:
+            for offset in offsets:
+                tables.damage.pop((pack, offset), None)
+
+        self._within(work)
+
+    def scrubbed(self, pack: PackKey, at: int) -> None:
+        """The scrub was through with a pack."""
+
+        def work(tables: Tables) -> None:
+            if pack in tables.packs:
+                tables.packs[pack] = replace(tables.packs[pack], looked_at=at)
+
+        self._within(work)
+
+    def raise_references(self, audit: Audit) -> None:
+        """References are looked for, and never too low."""
 
     # What ends
 
@@ -249,8 +292,11 @@ class MemoryCatalog:
 
 def _add_chunk(tables: Tables, namespace: int, pack: PackKey, new: NewChunk) -> ChunkKey:
     found = _find(tables, namespace, new.id)
+    state = ZERO
     if found is not None and tables.chunks[found].state != CONDEMNED:
-        return found
+        if not tables.is_damaged(found):
+            return found
+        state = tables.chunks[found].state
     base, depth = None, 0
     if new.base is not None:
         base = _find(tables, namespace, new.base)
@@ -259,7 +305,7 @@ def _add_chunk(tables: Tables, namespace: int, pack: PackKey, new: NewChunk) -> 
         depth = tables.chunks[base].row.depth + 1
     key = found if found is not None else ChunkKey(max(tables.chunks, default=0) + 1)
     row = ChunkRow(key, new.id, pack, new.offset, new.stored_bytes, new.plain_bytes, new.encoding, base, depth)
-    tables.chunks[key] = StoredChunk(row, namespace, ZERO)
+    tables.chunks[key] = StoredChunk(row, namespace, state)
     return key
 
 

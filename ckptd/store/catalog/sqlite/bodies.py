@@ -11,9 +11,8 @@ import apsw
 
 from ckptd.core.ids import BodyKey, ChunkKey, PackKey
 from ckptd.store.catalog.interface import NewChunk
-from ckptd.store.catalog.sqlite.rows import pack_keys, unpack_keys
-
-LIVE, ZERO, CONDEMNED = 0, 1, 2
+from ckptd.store.catalog.sqlite.quarantining import AT_DAMAGE, forget_bodies
+from ckptd.store.catalog.sqlite.rows import CONDEMNED, LIVE, ZERO, pack_keys, unpack_keys
 
 _DYING = "chunk WHERE state=? AND state>0"
 """The second condition is that of the partial index, which SQLite takes only where it stands in the question too."""
@@ -44,12 +43,15 @@ def _add_chunk(
 ) -> tuple[ChunkKey, bool]:
     """(key, whether these bytes are the ones that count: of two saves with the same new chunk the first one's do)."""
     row = connection.execute(
-        "SELECT k,state,pack,stored,base FROM chunk WHERE ns=? AND id=?", (namespace, chunk.id)
+        f"SELECT k,state,pack,stored,base,since,{AT_DAMAGE} FROM chunk WHERE ns=? AND id=?", (namespace, chunk.id)
     ).fetchone()
-    if row is not None and row[1] != CONDEMNED:
+    if row is not None and row[1] != CONDEMNED and not row[6]:
         return row[0], False
     base, depth = _refer(connection, namespace, chunk.base)
-    place = (ZERO, at, pack, chunk.offset, chunk.stored_bytes, chunk.encoding, base, depth)
+    # One that is quarantined is repaired by this: what refers to it goes on doing so.
+    state, since = (ZERO, at) if row is None or row[1] == CONDEMNED else (row[1], row[5])
+    assert base is None or row is None or row[1] == CONDEMNED, "a chunk that others may stand on is repaired by itself"
+    place = (state, since, pack, chunk.offset, chunk.stored_bytes, chunk.encoding, base, depth)
     if row is None:
         connection.execute(
             "INSERT INTO chunk(state,since,pack,at,stored,encoding,base,depth,ns,id,refs,bytes)"
@@ -57,7 +59,7 @@ def _add_chunk(
             (*place, namespace, chunk.id, chunk.plain_bytes),
         )
         return ChunkKey(connection.last_insert_rowid()), True
-    key, _, old_pack, old_stored, old_base = row
+    key, _, old_pack, old_stored, old_base, *_ = row
     connection.execute("UPDATE pack SET live=live-? WHERE k=?", (old_stored, old_pack))
     connection.execute(
         "UPDATE chunk SET state=?,since=?,pack=?,at=?,stored=?,encoding=?,base=?,depth=? WHERE k=?", (*place, key)
@@ -138,6 +140,7 @@ def _free_bodies(connection: apsw.Connection, now: int, limit: int) -> int:
         if len(chunks) >= limit:
             break
     connection.executemany("DELETE FROM body WHERE k=?", [(key,) for key in bodies])
+    forget_bodies(connection, bodies)
     _unrefer(connection, chunks, now)
     return len(bodies)
 

@@ -1,5 +1,6 @@
 """Questions to the catalog. Each runs in a read transaction of its own and never writes."""
 
+import json
 import threading
 from collections.abc import Container, Mapping, Sequence
 from itertools import groupby
@@ -15,24 +16,31 @@ from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey, ProcessKey
 from ckptd.core.journal import Cut
 from ckptd.core.process_table import State
 from ckptd.store.catalog.interface import (
+    Audit,
+    BodyRow,
     ChunkRow,
     Content,
+    Damage,
     Due,
     Event,
     Filter,
     JournalRow,
     Life,
+    PackRow,
+    Placed,
     Proof,
     Surveyed,
     Suspect,
     Totals,
 )
-from ckptd.store.catalog.sqlite import counting, standing
+from ckptd.store.catalog.sqlite import auditing, counting, standing
 from ckptd.store.catalog.sqlite.failing import reading
 from ckptd.store.catalog.sqlite.pages import page
+from ckptd.store.catalog.sqlite.quarantining import AT_DAMAGE, STANDS
 from ckptd.store.catalog.sqlite.rows import (
     CHECKPOINT_COLUMNS,
     CHUNK_COLUMNS,
+    CONDEMNED,
     PROCESS_COLUMNS,
     checkpoint_row,
     chunk_row,
@@ -46,6 +54,9 @@ _PROCESS = f"SELECT {PROCESS_COLUMNS} FROM process"
 _CHAIN = f"""WITH RECURSIVE chain(key,n) AS (VALUES(?1,0) UNION ALL
   SELECT base,n+1 FROM chain JOIN chunk ON k=key WHERE base IS NOT NULL AND n<?2)
 SELECT {CHUNK_COLUMNS} FROM chain JOIN chunk ON k=key ORDER BY n"""
+
+_STANDING_ON = """WITH RECURSIVE standing(key) AS (SELECT value FROM json_each(?) UNION
+  SELECT k FROM chunk JOIN standing ON base=key) SELECT key FROM standing ORDER BY key"""
 
 # An item is what its newest record says, unless a rewind has set that one aside.
 _UNCUT = "NOT EXISTS(SELECT 1 FROM journal_cut x WHERE x.process=j.process AND j.pos>=x.after_pos AND j.pos<x.upto_pos)"
@@ -218,14 +229,63 @@ class SqliteReader:
         return [found[key] for key in keys if key in found]
 
     def find_chunk(self, namespace: int, id: bytes) -> ChunkRow | None:
-        row = self._one(f"SELECT {CHUNK_COLUMNS} FROM chunk WHERE ns=? AND id=? AND state<2", (namespace, id))
+        row = self._one(
+            f"SELECT {CHUNK_COLUMNS} FROM chunk WHERE ns=? AND id=? AND state<2 AND NOT {AT_DAMAGE}", (namespace, id)
+        )
         return chunk_row(row) if row else None
+
+    def is_quarantined(self, namespace: int, id: bytes) -> bool:
+        return bool(self._all(f"SELECT 1 FROM chunk WHERE ns=? AND id=? AND {AT_DAMAGE}", (namespace, id)))
 
     def chain(self, key: ChunkKey) -> Sequence[ChunkRow]:
         return [chunk_row(row) for row in self._all(_CHAIN, (key, DEPTH_MAX))]
 
     def packs(self) -> Mapping[PackKey, str]:
         return dict(self._all("SELECT k,name FROM pack"))
+
+    # What looks after what is stored
+
+    def placed(self, pack: PackKey, begin: int, limit: int) -> Sequence[Placed]:
+        sql = f"SELECT {CHUNK_COLUMNS},ns,state FROM chunk WHERE pack=? AND at>=? ORDER BY at LIMIT ?"
+        rows = self._all(sql, (pack, begin, limit))
+        return [Placed(chunk_row(row[:-2]), row[-2], row[-1] == CONDEMNED) for row in rows]
+
+    def pack_rows(self) -> Sequence[PackRow]:
+        return [
+            PackRow(*row)
+            for row in self._all("SELECT k,name,coalesce(scrubbed_at,created_at) t FROM pack ORDER BY t,k")
+        ]
+
+    def bodies(self, after: int, limit: int) -> Sequence[BodyRow]:
+        rows = self._all("SELECT k,hash,bytes,chunks FROM body WHERE k>? ORDER BY k LIMIT ?", (after, limit))
+        return [BodyRow(key, hash_, size_bytes, _keys(packed)) for key, hash_, size_bytes, packed in rows]
+
+    def checkpoint_keys(self, after: int, limit: int) -> Sequence[CheckpointKey]:
+        return [key for (key,) in self._all("SELECT k FROM checkpoint WHERE k>? ORDER BY k LIMIT ?", (after, limit))]
+
+    def standing_on(self, chunks: Sequence[ChunkKey]) -> Sequence[ChunkKey]:
+        return [key for (key,) in self._all(_STANDING_ON, (json.dumps(chunks),))]
+
+    def checkpoints_of(self, bodies: Sequence[BodyKey]) -> Sequence[CheckpointKey]:
+        sql = "SELECT DISTINCT checkpoint FROM part WHERE body IN (SELECT value FROM json_each(?)) ORDER BY 1"
+        return [key for (key,) in self._all(sql, (json.dumps(bodies),))]
+
+    def damage(self, limit: int) -> Sequence[Damage]:
+        sql = f"SELECT pack,at,bytes,chunk,how,found_at FROM damage d WHERE {STANDS} ORDER BY found_at,pack,at LIMIT ?"
+        return [Damage(*row) for row in self._all(sql, (limit,))]
+
+    def damaged_bodies(self) -> Sequence[BodyKey]:
+        sql = f"SELECT DISTINCT o.body FROM damage d JOIN body_of o ON o.chunk=d.chunk WHERE {STANDS} ORDER BY 1"
+        return [key for (key,) in self._all(sql)]
+
+    def audit(self) -> Audit:
+        with self._lock, reading():
+            # One view of it all: what is written meanwhile isn't seen.
+            self._connection.execute("BEGIN")
+            try:
+                return auditing.audit(self._connection.execute)
+            finally:
+                self._connection.execute("ROLLBACK")
 
     # Result journal
 
@@ -308,6 +368,11 @@ class SqliteReader:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _keys(packed: bytes) -> tuple[ChunkKey, ...]:
+    """The chunks of a body; none of a list that is cut off."""
+    return () if len(packed) % 8 else tuple(ChunkKey(key) for key in unpack_keys(packed))
 
 
 def _marks(values: Sequence[object]) -> str:

@@ -57,6 +57,9 @@ def checkpoint_row(row: Sequence[Any]) -> CheckpointRow:
     )  # fmt: skip
 
 
+LIVE, ZERO, CONDEMNED = 0, 1, 2
+"""States of a chunk."""
+
 CHUNK_COLUMNS = "k,id,pack,at,stored,bytes,encoding,base,depth"
 
 

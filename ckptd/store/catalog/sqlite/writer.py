@@ -1,6 +1,6 @@
 """The writing side: one connection, its transactions, and its write-ahead log. What happens inside them is elsewhere."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
@@ -10,8 +10,8 @@ from ckptclient.errors import NoSpace
 from ckptd.core.change import Change
 from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey
 from ckptd.errors import StoreFailed
-from ckptd.store.catalog.interface import NewChunk, Outcome, Proof
-from ckptd.store.catalog.sqlite import bodies, tending
+from ckptd.store.catalog.interface import Audit, Damage, NewChunk, Outcome, Proof
+from ckptd.store.catalog.sqlite import bodies, quarantining, tending
 from ckptd.store.catalog.sqlite.failing import writing
 from ckptd.store.catalog.sqlite.reading import SqliteReader
 from ckptd.store.catalog.sqlite.transaction import Transaction
@@ -114,7 +114,30 @@ class SqliteCatalog:
 
     def drop_pack(self, pack: PackKey) -> None:
         """Forget a pack whose file is gone."""
-        self._within(lambda connection: connection.execute("DELETE FROM pack WHERE k=?", (pack,)))
+
+        def work(connection: apsw.Connection) -> None:
+            connection.execute("DELETE FROM damage WHERE pack=?", (pack,))
+            connection.execute("DELETE FROM pack WHERE k=?", (pack,))
+
+        self._within(work)
+
+    # What looks after what is stored
+
+    def quarantine(self, damage: Sequence[Damage], bodies: Mapping[ChunkKey, Sequence[BodyKey]]) -> int:
+        """Mark places as damaged."""
+        return self._within(lambda connection: quarantining.quarantine(connection, damage, bodies))
+
+    def release(self, pack: PackKey, offsets: Sequence[int]) -> None:
+        """Places that can be read again."""
+        self._within(lambda connection: quarantining.release(connection, pack, offsets))
+
+    def scrubbed(self, pack: PackKey, at: int) -> None:
+        """The scrub was through with a pack."""
+        self._within(lambda connection: connection.execute("UPDATE pack SET scrubbed_at=? WHERE k=?", (at, pack)))
+
+    def raise_references(self, audit: Audit) -> None:
+        """Add what is missing to counts that are too low."""
+        self._within(lambda connection: quarantining.raise_references(connection, audit))
 
     # What ends
 

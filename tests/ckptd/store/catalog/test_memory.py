@@ -6,6 +6,7 @@ from ckptd.store.catalog.interface import Catalog
 from ckptd.store.catalog.memory import MemoryCatalog
 from tests.ckptd.store.catalog.changes import CHUNK_KEY, LINEAGE, NOW
 from tests.ckptd.store.catalog.conformance import Conformance, World
+from tests.ckptd.store.catalog.looking_after import LookingAfter
 
 
 class _Memory:
@@ -16,7 +17,7 @@ class _Memory:
         return self._catalog
 
 
-class TestMemory(Conformance):
+class TestMemory(Conformance, LookingAfter):
     @pytest.fixture
     def world(self) -> World:
         return _Memory()

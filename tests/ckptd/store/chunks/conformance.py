@@ -57,6 +57,17 @@ class Conformance:
                 ] == [record.stored for record in wanted]
             store.sync()
 
+    def test_a_pack_is_seen_as_it_lies_on_the_medium(self, world: World) -> None:
+        store = world.open()
+        (first, second) = store.append([chunk(1), chunk(2)])
+        store.sync()
+        whole = world.image(first.pack)
+        assert store.size_bytes(first.pack) == len(whole)
+        assert store.image(first.pack, 0, 1 << 20) == whole
+        assert store.image(first.pack, second.offset, 200) == whole[second.offset : second.offset + 200]
+        assert store.size_bytes("gone") == 0
+        assert store.image("gone", 0, 9) == b""
+
     def test_appending_nothing_makes_nothing(self, world: World) -> None:
         store = world.open()
         assert store.append([]) == []
