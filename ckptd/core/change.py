@@ -51,6 +51,13 @@ class Guard:
     epoch: Epoch | None
     member: bytes | None = None
     expected_head: CheckpointKey | None = None
+    outsider: bool = False
+    """No token stands behind it: the epoch is that of the process as it was found, which a repetition may find otherwise."""
+
+    @property
+    def signed(self) -> bool:
+        """Whether the epoch is a token's."""
+        return self.epoch is not None and not self.outsider
 
 
 @value

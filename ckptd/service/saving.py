@@ -138,14 +138,14 @@ class Saving:
         if row is None or entry is None:
             return None
         if entry.state is not State.RUNNING or entry.holder is None:
-            return Guard(row.key, None)
+            return Guard(row.key, None, outsider=True)
         holding = lease.Holding(
             row.process_id, entry.state, entry.holder, self._context.workers.alive(entry.holder), bool(entry.connections),
             entry.registered_at, entry.heard_at,
         )  # fmt: skip
         now, seconds = self._context.clock.now(), self._context.config().process.lease_seconds
         lease.outsider(holding, caller.session, now=now, lease_seconds=seconds)
-        return Guard(row.key, entry.epoch)
+        return Guard(row.key, entry.epoch, outsider=True)
 
     def _admit(self, caller: Caller, p: params.Save, entry: Entry | None, guard: Guard | None) -> _Asked:
         """Fix number, position and progress; from here on its order is fixed."""

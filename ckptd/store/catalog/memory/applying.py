@@ -54,11 +54,12 @@ class Applying:
         if guard is not None and guard.member is not None:
             return [(guard.process, guard.epoch, guard.member)]
         if guard is not None:
-            return [guard.process, None]
+            return [guard.process] if guard.signed else [guard.process, None]
         if claim is None:
             return [None]
         current = self.tables.current(claim.uid, claim.process_id)
-        return [claim.process or (current and current.key), None]
+        place = claim.process or (current and current.key)
+        return [place] if claim.holder is not None else [place, None]
 
     def keep(self, request: RequestId, process: ProcessKey | None, answer: Answer) -> None:
         """Keep an answer where a repetition looks for it."""

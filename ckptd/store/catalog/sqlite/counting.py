@@ -56,3 +56,4 @@ class Counters:
     def flush(self) -> None:
         """Add to the rows."""
         self._connection.executemany(_ADD, [(*key, *some) for key, some in self._added.items() if any(some)])
+        self._added.clear()

@@ -27,9 +27,9 @@ class Judging:
     def answered(self, change: Change, request: RequestId) -> Answer | None:
         """What an earlier attempt was answered. UnknownOutcome where that can't be said any more.
 
-        A repetition may find its process in another state and come with another guard: both places are looked into.
+        Whoever has no token may find the process in another state than before: both places are looked into.
         """
-        guard = change.guard
+        guard, claim = change.guard, change.claim
         if guard is not None and guard.member is not None:
             return kept_answers.find(self.member_answers(guard), request)
         process = self._named(change)
@@ -37,6 +37,8 @@ class Judging:
             answer = kept_answers.find(process.answers, request)
             if answer is not None:
                 return answer
+        if guard.signed if guard is not None else claim is not None and claim.holder is not None:
+            return None
         found = list(self._execute(_FROM, (request.session, request.number, kept_answers.KEPT)))
         if not found:
             return None

@@ -1,6 +1,7 @@
 """Process rows on their way through a batch: each is read once, changed in memory, and written once at its end.
 
-Nothing here outlives the transaction, so there is no cache that could be wrong.
+They are remembered from one batch to the next, because nobody else writes while batches follow each other; the writer
+forgets them at once when anything else was written, or a transaction didn't end well.
 """
 
 from dataclasses import dataclass, fields
@@ -87,6 +88,9 @@ class Processes:
         self._changed: set[Process] = set()
         self._indexed: dict[ProcessKey, tuple[int, State]] = {}
 
+    def __len__(self) -> int:
+        return len(self._loaded)
+
     def load(self, key: ProcessKey) -> Process | None:
         """A row as the changes before left it; None where it is gone."""
         process = self._loaded.get(key)
@@ -131,6 +135,8 @@ class Processes:
         moved = [(one.now, one.state, one.k) for one in self._changed if (one.now, one.state) != self._indexed[one.k]]
         if moved:
             self._connection.executemany(_MOVE, moved)
+            self._indexed.update({key: (now, state) for now, state, key in moved})
         self._connection.executemany(
             _STORE, [(*_plain(one), kept_answers.pack(one.answers), one.k) for one in self._changed]
         )
+        self._changed.clear()

@@ -79,6 +79,7 @@ class SqliteReader:
             self._connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
             self._connection.set_busy_timeout(5000)
             self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            self._connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         self._lock = threading.Lock()
 
     def _all(self, sql: str, values: Sequence[object] = ()) -> list[Any]:

@@ -1,4 +1,4 @@
-"""One batch of changes on its way into the tables; owns the order of judging and writing.
+"""Batches of changes on their way into the tables; owns the order of judging and writing.
 
 Each change is judged first and then written, so that a refusal has written nothing and its neighbours go on. Process
 rows and counters are written once a batch.
@@ -19,9 +19,12 @@ from ckptd.store.catalog.sqlite.journaling import Journaling
 from ckptd.store.catalog.sqlite.judging import Judging
 from ckptd.store.catalog.sqlite.processes import Process, Processes
 
+REMEMBERED_MAX = 1024
+"""Process rows kept for the next batch, about 5 KB each."""
+
 
 class Transaction:
-    """Judges and writes the changes of one batch; `flush` before COMMIT."""
+    """Judges and writes the changes of one batch after the other; `flush` before each COMMIT."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._execute = connection.execute
@@ -47,6 +50,11 @@ class Transaction:
         """Write what the changes touched: each process row once, each counter once."""
         self._processes.flush()
         self._counters.flush()
+
+    @property
+    def full(self) -> bool:
+        """Whether it remembers more rows than it should: the next batch begins with a new one."""
+        return len(self._processes) > REMEMBERED_MAX
 
     def _write(self, change: Change, process: Process | None) -> Answer:
         answers: list[Answer] = []

@@ -35,6 +35,8 @@ class SqliteCatalog:
         self._connection = connection
         self._name = name
         self._wal_pages = 0
+        self._batches: Transaction | None = None
+        """What the next batch goes on with; None where rows may be others than it remembers."""
         connection.set_wal_hook(self._committed)
         self.lineage: bytes = self._setting("lineage")
         self.chunk_key: bytes = self._setting("chunk_key")
@@ -68,6 +70,7 @@ class SqliteCatalog:
             raise
 
     def _roll_back(self) -> None:
+        self._batches = None
         with suppress(apsw.Error):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -76,19 +79,19 @@ class SqliteCatalog:
             raise StoreFailed("the catalog failed: a transaction can't be rolled back")
 
     def _within(self, work: Callable[[apsw.Connection], T]) -> T:
+        self._batches = None
         with self.transaction():
             return work(self._connection)
 
     def apply(self, batch: Sequence[Change]) -> Sequence[Outcome]:
         """Apply in order, durable on return."""
 
-        def work(connection: apsw.Connection) -> list[Outcome]:
-            transaction = Transaction(connection)
-            outcomes = [transaction.outcome(change) for change in batch]
-            transaction.flush()
-            return outcomes
-
-        return self._within(work)
+        with self.transaction():
+            batches = self._batches or Transaction(self._connection)
+            outcomes = [batches.outcome(change) for change in batch]
+            batches.flush()
+            self._batches = None if batches.full else batches
+        return outcomes
 
     # Packs, chunks, bodies
 

@@ -7,8 +7,8 @@ from typing import Any, Protocol, cast
 import pytest
 
 from ckptclient.errors import CkptdError, Conflict, Fenced, Held, NotFound, UnknownCheckpoint, UnknownOutcome
-from ckptd.core.change import Answer, Change, CheckpointType, EventRow, Place, Suspicion
-from ckptd.core.ids import BodyKey, CheckpointKey, PackKey, ProcessKey
+from ckptd.core.change import Answer, Change, CheckpointType, EventRow, Guard, Place, Suspicion
+from ckptd.core.ids import BodyKey, CheckpointKey, Epoch, PackKey, ProcessKey
 from ckptd.core.journal import FAILED, Cut, bitmaps
 from ckptd.core.process_table import Act, Mode, State
 from ckptd.core.retention import Standing, expired, protects
@@ -249,7 +249,8 @@ class Conformance:
     def test_a_save_without_a_holder_is_found_again_after_its_session_took_the_process(self, catalog: Catalog) -> None:
         first = replace(save(0, 1), guard=None, claim=take(held=False).claim, request=asked(1))
         answers = applied(catalog, first, take(process=JOB, seen=0, request=asked(2)))
-        assert applied(catalog, save(JOB, 2, 1, request=asked(1))) == answers[:1]
+        again = replace(save(JOB, 2, request=asked(1)), guard=Guard(JOB, Epoch(1), outsider=True))
+        assert applied(catalog, again) == answers[:1]
 
     def test_answers_of_many_sessions_without_a_holder_are_kept(self, catalog: Catalog, reader: CatalogReader) -> None:
         applied(catalog, take(held=False))
