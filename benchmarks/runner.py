@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import describe
-from benchmarks.peers import PEERS
+from benchmarks.peers import KEEPERS, PEERS
 from benchmarks.peers.interface import SUBJECT
 from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads.interface import Workload
@@ -43,10 +43,14 @@ class Plan:
         for number in range(self.rounds):
             for name in self.workloads:
                 workload = WORKLOADS[name]
-                peers = [peer for peer in self.peers if peer == SUBJECT or not workload.subject_only]
+                peers = [peer for peer in self.peers if _takes_part(peer, workload)]
                 turn = number % len(peers) if peers else 0
                 for peer in peers[turn:] + peers[:turn]:
                     yield number, workload, peer
+
+
+def _takes_part(peer: str, workload: Workload) -> bool:
+    return peer == SUBJECT or not (workload.subject_only or (peer in KEEPERS and not workload.keepers))
 
 
 def header(plan: Plan) -> Line:

@@ -38,6 +38,29 @@ def small_state(key: str, version: int) -> State:
     }
 
 
+def record(rng: random.Random, number: int) -> State:
+    """One of W2's records."""
+    return {
+        "id": number,
+        "url": f"https://example.org/{rng.choice(WORDS)}/{rng.randrange(10**6)}",
+        "label": rng.choice(WORDS),
+        "score": round(rng.random(), 4),
+        "text": text(rng, rng.randrange(60, 180)),
+    }
+
+
+def evolving_states(versions: int, records: int) -> Iterator[State]:
+    """What W2 saves: the same state each time, in which 2 % of the records were changed and 1 % appended meanwhile."""
+    rng = random.Random(f"{SEED}:w2")
+    rows = [record(rng, number) for number in range(records)]
+    for version in range(versions):
+        if version:
+            for number in rng.sample(range(len(rows)), len(rows) // 50):
+                rows[number] = record(rng, number)
+            rows += [record(rng, len(rows)) for _ in range(len(rows) // 100)]
+        yield {"batch": "train-000", "version": version, "records": rows}
+
+
 def tiny_states(keys: int, versions: int) -> Iterator[tuple[str, int, State]]:
     """What W4 saves: `(key, version, state)`, one version of every key after the other, about 50 bytes each."""
     for version in range(versions):

@@ -20,7 +20,7 @@ import uvloop
 
 from ckptclient.errors import ConfigError
 from ckptclient.version import __version__
-from ckptd import limits, sd
+from ckptd import allocator, limits, sd
 from ckptd.clock import Clock, SystemClock
 from ckptd.compose import Assembled, compose
 from ckptd.config import changes
@@ -56,6 +56,7 @@ def run(config: Config, read: Callable[[], Config], *, private: bool) -> int:
     log.configure(config.log.level, config.log.format, clock)
     # CPython's 5 ms is how long a thread that hashes would wait for a busy loop, at every call.
     sys.setswitchinterval(limits.switch_interval_seconds)
+    allocator.settle()
     _raise_descriptor_limit(config)
     failures = Failures(place(config.socket, os.environ))
     medium = occupy(config.store.path)

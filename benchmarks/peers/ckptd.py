@@ -1,12 +1,12 @@
 """ckptd as its users have it: a daemon with a configuration file, everything on, and the client library in each worker.
 
-Saves that keep a history (W4) are checkpoints of many processes made by one program; the others are saves of the one
-process that the worker holds, through its handle.
+Saves that keep a history (W4, the 100 KB states) are checkpoints of many processes made by one program; the others (W2
+too, by `begin`) are saves of the one process that the worker holds, through its handle.
 """
 
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import ClassVar
@@ -44,6 +44,7 @@ class CkptdSession:
         self.place = place
         self.manager = CheckpointManager(socket_path=socket_of(place))
         self.processes: dict[str, Process] = {}
+        self.saved: dict[tuple[str, int], str] = {}
 
     def _process(self, key: str) -> Process:
         if key not in self.processes:
@@ -59,8 +60,17 @@ class CkptdSession:
         hours = BRIEF_HOURS if brief else HOURS
         self.manager.create_checkpoint(key, TASK, "custom", state, description=str(version), ttl_hours=hours)
 
-    def load(self, key: str) -> State:
-        state: State = self.manager.load_checkpoint(f"{key}@latest")[1]
+    def begin(self, key: str, version: int, state: State) -> Callable[[], object]:
+        saved = self._process(key).save(state)
+
+        def wait() -> None:
+            self.saved[key, version] = saved.wait()
+
+        return wait
+
+    def load(self, key: str, version: int | None = None) -> State:
+        name = f"{key}@latest" if version is None else self.saved[key, version]
+        state: State = self.manager.load_checkpoint(name)[1]
         return state
 
     def latest(self, key: str) -> int:

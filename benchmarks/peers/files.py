@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from benchmarks.peers.interface import Place
+import zstandard
+from typing_extensions import override
+
+from benchmarks.peers.interface import Place, SavesAtOnce
 from benchmarks.states import State, pack, unpack
+
+ZSTD_LEVEL = 3
 
 
 def _sync_directory(path: Path) -> None:
@@ -19,11 +24,12 @@ def _sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-class FilesSession:
+class FilesSession(SavesAtOnce):
     def __init__(self, root: Path, *, history: bool) -> None:
         self.root = root
         self.history = history
 
+    @override
     def save(self, key: str, version: int, state: State, *, brief: bool = False) -> None:
         directory = self.root / key
         if not directory.is_dir():
@@ -32,14 +38,22 @@ class FilesSession:
         path = directory / f"{version if self.history else 0:08d}"
         temporary = path.with_suffix(".tmp")
         with temporary.open("wb") as file:
-            file.write(pack(state))
+            file.write(self.packed(state))
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(path)
         _sync_directory(directory)
 
-    def load(self, key: str) -> State:
-        return unpack((self.root / key / f"{self.latest(key):08d}").read_bytes())
+    def load(self, key: str, version: int | None = None) -> State:
+        return self.unpacked((self.root / key / f"{self.latest(key) if version is None else version:08d}").read_bytes())
+
+    def packed(self, state: State) -> bytes:
+        """What the file gets."""
+        return pack(state)
+
+    def unpacked(self, packed: bytes) -> State:
+        """The state back from the file."""
+        return unpack(packed)
 
     def latest(self, key: str) -> int:
         return max(int(name) for name in os.listdir(self.root / key) if name.isdigit())
@@ -93,3 +107,27 @@ class Files:
 
     def session(self) -> FilesSession:
         return FilesSession(self.place.store, history=self.place.history)
+
+
+class ZstdFilesSession(FilesSession):
+    @override
+    def packed(self, state: State) -> bytes:
+        return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(super().packed(state))
+
+    @override
+    def unpacked(self, packed: bytes) -> State:
+        return super().unpacked(zstandard.ZstdDecompressor().decompress(packed))
+
+
+class ZstdFiles(Files):
+    name: ClassVar[str] = "zstd-files"
+    terms: ClassVar[str] = f"as files, compressed by zstd at level {ZSTD_LEVEL}"
+
+    @classmethod
+    @override
+    def version(cls) -> str:
+        return f"zstandard {zstandard.__version__}"
+
+    @override
+    def session(self) -> ZstdFilesSession:
+        return ZstdFilesSession(self.place.store, history=self.place.history)

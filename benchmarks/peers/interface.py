@@ -6,6 +6,7 @@ used and closed in one client process.
 """
 
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -19,7 +20,7 @@ SUBJECT = "ckptd"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a peer works: two empty directories, and whether every version must stay (W4) or each key's newest alone."""
+    """Where a peer works: two empty directories, and whether every version must stay or each key's newest alone."""
 
     store: Path
     scratch: Path
@@ -27,7 +28,7 @@ class Place:
 
 
 class Session(Protocol):
-    """One client's connection. A version is a number that rises per key; only W4 asks for more than save and load."""
+    """One client's connection. A version is a number that rises per key; only W4 asks for what stands below `load`."""
 
     def save(self, key: str, version: int, state: State, *, brief: bool = False) -> None:
         """Return when `state` is durable.
@@ -36,8 +37,11 @@ class Session(Protocol):
         saved must know; the others ignore it.
         """
 
-    def load(self, key: str) -> State:
-        """The newest state of `key`."""
+    def begin(self, key: str, version: int, state: State) -> Callable[[], object]:
+        """Return when the caller may change its state; what is returned does so when the state is durable."""
+
+    def load(self, key: str, version: int | None = None) -> State:
+        """The newest state of `key`, or one of those that this session has saved."""
 
     def latest(self, key: str) -> int:
         """The newest version of `key`."""
@@ -56,6 +60,19 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Let go of the connection."""
+
+
+class SavesAtOnce:
+    """A session whose caller waits until everything is done."""
+
+    def save(self, key: str, version: int, state: State, *, brief: bool = False) -> None:
+        """See `Session`."""
+        raise NotImplementedError
+
+    def begin(self, key: str, version: int, state: State) -> Callable[[], object]:
+        """See `Session`."""
+        self.save(key, version, state)
+        return lambda: None
 
 
 class Peer(Protocol):

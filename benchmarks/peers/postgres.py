@@ -4,7 +4,9 @@ import signal
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmarks.peers.interface import Place, lacks_module
+from typing_extensions import override
+
+from benchmarks.peers.interface import Place, SavesAtOnce, lacks_module
 from benchmarks.server import Account, Server, find_program, run
 from benchmarks.states import State, pack, unpack
 
@@ -21,19 +23,21 @@ def _connect(socket_directory: Path) -> Any:
     return psycopg.connect(host=str(socket_directory), user=USER, dbname="postgres", autocommit=True)
 
 
-class PostgresSession:
+class PostgresSession(SavesAtOnce):
     """Every version stays, with `history` or without: replacing a row would only cost PostgreSQL more."""
 
     def __init__(self, socket_directory: Path) -> None:
         self.db = _connect(socket_directory)
 
+    @override
     def save(self, key: str, version: int, state: State, *, brief: bool = False) -> None:
         row = (key, version, pack(state))
         self.db.execute("INSERT INTO ck (key, version, state) VALUES (%s, %s, %s)", row)
 
-    def load(self, key: str) -> State:
-        query = "SELECT state FROM ck WHERE key = %s ORDER BY version DESC LIMIT 1"
-        return unpack(self.db.execute(query, (key,), binary=True).fetchone()[0])
+    def load(self, key: str, version: int | None = None) -> State:
+        which, values = ("", (key,)) if version is None else (" AND version = %s", (key, version))
+        query = f"SELECT state FROM ck WHERE key = %s{which} ORDER BY version DESC LIMIT 1"
+        return unpack(self.db.execute(query, values, binary=True).fetchone()[0])
 
     def latest(self, key: str) -> int:
         return int(self.db.execute("SELECT max(version) FROM ck WHERE key = %s", (key,)).fetchone()[0])

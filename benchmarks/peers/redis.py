@@ -4,12 +4,14 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmarks.peers.interface import Place, lacks_module
+from typing_extensions import override
+
+from benchmarks.peers.interface import Place, SavesAtOnce, lacks_module
 from benchmarks.server import Server, find_program, run
 from benchmarks.states import State, pack, unpack
 
 
-class RedisSession:
+class RedisSession(SavesAtOnce):
     def __init__(self, socket: Path, *, history: bool) -> None:
         import redis
 
@@ -17,6 +19,7 @@ class RedisSession:
         self.redis: Any = redis.Redis(unix_socket_path=str(socket))
         self.history = history
 
+    @override
     def save(self, key: str, version: int, state: State, *, brief: bool = False) -> None:
         if not self.history:
             self.redis.set(key, pack(state))
@@ -29,8 +32,10 @@ class RedisSession:
         pipe.sadd("keys", key)
         pipe.execute()
 
-    def load(self, key: str) -> State:
-        return unpack(self.redis.get(f"{key}:{self.latest(key)}" if self.history else key))
+    def load(self, key: str, version: int | None = None) -> State:
+        if not self.history:
+            return unpack(self.redis.get(key))
+        return unpack(self.redis.get(f"{key}:{self.latest(key) if version is None else version}"))
 
     def latest(self, key: str) -> int:
         return int(self.redis.zrevrange(f"versions:{key}", 0, 0)[0])

@@ -4,7 +4,9 @@ import sqlite3
 from pathlib import Path
 from typing import ClassVar
 
-from benchmarks.peers.interface import Place
+from typing_extensions import override
+
+from benchmarks.peers.interface import Place, SavesAtOnce
 from benchmarks.states import State, pack, unpack
 
 BUSY_SECONDS = 60.0
@@ -20,18 +22,19 @@ def _open(path: Path) -> sqlite3.Connection:
     return db
 
 
-class SqliteSession:
+class SqliteSession(SavesAtOnce):
     def __init__(self, path: Path, *, history: bool) -> None:
         self.db = _open(path)
         self.history = history
 
+    @override
     def save(self, key: str, version: int, state: State, *, brief: bool = False) -> None:
         row = (key, version if self.history else 0, pack(state))
         self.db.execute("INSERT OR REPLACE INTO ck (key, version, state) VALUES (?, ?, ?)", row)
 
-    def load(self, key: str) -> State:
-        query = "SELECT state FROM ck WHERE key = ? ORDER BY version DESC LIMIT 1"
-        return unpack(self.db.execute(query, (key,)).fetchone()[0])
+    def load(self, key: str, version: int | None = None) -> State:
+        query = "SELECT state FROM ck WHERE key = ?1 AND (?2 IS NULL OR version = ?2) ORDER BY version DESC LIMIT 1"
+        return unpack(self.db.execute(query, (key, version)).fetchone()[0])
 
     def latest(self, key: str) -> int:
         return int(self.db.execute("SELECT max(version) FROM ck WHERE key = ?", (key,)).fetchone()[0])

@@ -26,7 +26,8 @@ class Column:
 class Workload:
     """`measure(peer, scale)` drives a peer that was started; `scale` (1.0 is the definition) makes it shorter.
 
-    `history` says whether every version must stay. `subject_only` workloads measure ckptd alone. A figure named in
+    `history` says whether every version must stay, `keepers` whether peers take part that are made for that alone.
+    `subject_only` workloads measure ckptd alone. A figure named in
     `zero` must be 0: anything else means that the peer failed the workload, whatever its speed.
     """
 
@@ -36,5 +37,6 @@ class Workload:
     measure: Callable[[Peer, float], Figures]
     columns: tuple[Column, ...]
     history: bool = False
+    keepers: bool = False
     subject_only: bool = False
     zero: tuple[str, ...] = ()

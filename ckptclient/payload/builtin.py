@@ -1,5 +1,6 @@
 """Codecs of Python's own types: containers, numbers, ranges. Not for: buffers (`buffers`), library types (`library`)."""
 
+from itertools import chain
 from typing import Any
 
 from .tags import (
@@ -18,18 +19,21 @@ from .tags import (
 )
 
 _KEYS = PLAIN | {bytes}
+_TEXT = frozenset((str,))
+_DICT = frozenset((dict,))
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
 
 
 def lower_dict(value: dict[Any, Any], walk: Walk) -> object:
     """A map as long as any MessagePack reader can take the keys; else keys and values in turn, in a tagged array."""
     walk.count(len(value))
-    keys = set(map(type, value))
-    simple = keys <= _KEYS and (
-        int not in keys or all(_INT_MIN <= key <= _INT_MAX for key in value if type(key) is int)
-    )
-    if not simple:
-        return [HEADS[DICT], *[walk(each) for pair in value.items() for each in pair]]
+    if not _TEXT.issuperset(map(type, value)):
+        keys = set(map(type, value))
+        simple = keys <= _KEYS and (
+            int not in keys or all(_INT_MIN <= key <= _INT_MAX for key in value if type(key) is int)
+        )
+        if not simple:
+            return [HEADS[DICT], *[walk(each) for pair in value.items() for each in pair]]
     if PLAIN.issuperset(map(type, value.values())):
         return value
     return {key: each if type(each) in PLAIN else walk(each) for key, each in value.items()}
@@ -43,9 +47,21 @@ def lift_dict(*items: Any) -> dict[Any, Any]:
 def lower_list(value: list[Any], walk: Walk) -> object:
     """A list is an array; one that holds nothing special is packed as it is."""
     walk.count(len(value))
-    if PLAIN.issuperset(map(type, value)):
+    kinds = set(map(type, value))
+    if kinds <= PLAIN:
         return value
+    if kinds == _DICT:
+        return walk.deeper(_lower_records, value)
     return [each if type(each) in PLAIN else walk(each) for each in value]
+
+
+def _lower_records(values: list[dict[Any, Any]], walk: Walk) -> object:
+    """Dictionaries of a list: the larger part of many a state, so they are looked at together where they are simple."""
+    keys = chain.from_iterable(values)
+    if _TEXT.issuperset(map(type, keys)) and PLAIN.issuperset(map(type, chain.from_iterable(map(dict.values, values)))):
+        walk.count(sum(map(len, values)))
+        return values
+    return [lower_dict(each, walk) for each in values]
 
 
 def _lower_items(tag: int) -> Any:

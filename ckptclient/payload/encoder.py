@@ -115,6 +115,14 @@ class _Lowering:
         self.depth -= 1
         return lowered
 
+    def deeper(self, lower: Lower, value: object) -> object:
+        if self.depth >= DEPTH_MAX:
+            raise RecursionError
+        self.depth += 1
+        lowered = lower(value, self)
+        self.depth -= 1
+        return lowered
+
     def count(self, items: int) -> None:
         # Every item takes a byte at least. Ten lists, each ten times inside the next, are 10^10 items in little memory.
         self._items += items

@@ -66,6 +66,9 @@ class Walk(Protocol):
     def __call__(self, value: object, /) -> object:
         """Return the value as MessagePack can pack it."""
 
+    def deeper(self, lower: "Lower", value: object) -> object:
+        """Return what `lower` makes of a value that lies one level deeper; for a codec that knows it already."""
+
     def count(self, items: int) -> None:
         """Account for so many children before they are visited; raises `Refused` at the limit."""
 

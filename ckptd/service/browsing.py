@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ckptclient.errors import BadRequest, Conflict, NotFound, UnknownCheckpoint
+from ckptclient.errors import BadRequest, Conflict, UnknownCheckpoint
 from ckptclient.wire import params
 from ckptd.core import attempts
 from ckptd.core.change import (
@@ -49,9 +49,10 @@ class Browsing:
     async def find(self, caller: Caller, named: str) -> CheckpointRow:
         """By alias, by id, by `PROCESS@SEQ` or `PROCESS@latest`; of others only for who sees all."""
         uid, name = self._context.whose(caller, named)
-        row = await self._context.backend.read(lambda reader: _find(reader, uid, name))
+        backend = self._context.backend
+        row = backend.peek(lambda reader: _find(reader, uid, name))
         if row is None and caller.sees_all and uid == caller.uid:
-            row = await self._context.backend.read(lambda reader: _find(reader, None, name))
+            row = await backend.read(lambda reader: _find(reader, None, name))
         if row is None:
             raise UnknownCheckpoint(
                 f"no checkpoint {named}", hint="ckptctl ls lists them", details={"what": "checkpoint"}
@@ -95,13 +96,9 @@ class Browsing:
 
     async def read(self, caller: Caller, p: params.ReadPart) -> Map:
         """A piece of one part's plain bytes."""
-        found = await self._restoring.open(await self._live(caller, p.checkpoint_id))
-        if p.part >= len(found.parts):
-            raise NotFound(f"{p.checkpoint_id} has {len(found.parts)} parts", details={"what": "part"})
-        size = found.parts[p.part].size_bytes
-        if p.offset > size:
-            raise BadRequest(f"the part has {size} bytes", hint=f"accepted: an offset up to {size}")
-        return {"data": await self._restoring.read(found, p.part, p.offset, p.length)}
+        return {
+            "data": await self._restoring.piece(await self._live(caller, p.checkpoint_id), p.part, p.offset, p.length)
+        }
 
     async def wait(self, caller: Caller, p: params.WaitCheckpoint) -> Map:
         """What was found is on disk: nothing is visible before."""

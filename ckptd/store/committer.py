@@ -29,6 +29,9 @@ BATCH_BYTES_MAX = 8 << 20
 IDLE_SECONDS = 0.05
 """Without a word for so long, nobody is about to ask: right after a batch everybody is, however empty the queue."""
 
+QUIET_SECONDS = 1.0
+"""And without one for so long after that, what the log takes on disk is worth more than what it spares the next."""
+
 
 class Payload(Protocol):
     """What `ingest` prepared of a payload that is not inline, and what the committer does with it."""
@@ -161,6 +164,10 @@ class Committer:
             return self._queue.get(timeout=IDLE_SECONDS)
         except Empty:
             self._catalog.checkpoint_wal(idle=True)
+        try:
+            return self._queue.get(timeout=QUIET_SECONDS)
+        except Empty:
+            self._catalog.shrink_log()
         return self._queue.get()
 
     def _commit(self, jobs: Sequence[Job]) -> None:

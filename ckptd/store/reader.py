@@ -18,7 +18,6 @@ from ckptclient.errors import BadRequest, Damaged
 from ckptd.core.change import ManifestPart
 from ckptd.core.ids import BodyKey, PackKey
 from ckptd.core.manifest import body_hash
-from ckptd.store import encodings
 from ckptd.store.catalog.interface import CatalogReader, ChunkRow
 from ckptd.store.chains import Chains
 
@@ -26,7 +25,6 @@ PIECE_BYTES: Final = 1 << 20
 """What `pieces` gives at a time."""
 
 _LAYOUTS_KEPT: Final = 4
-_PLAIN_BYTES_KEPT: Final = encodings.CHUNK_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +40,14 @@ class PartReader:
     """Reads parts of one store; any thread may, each with a catalog reader of its own.
 
     Two small memories serve the reader of a part in pieces: where the chunks of the last parts lie, by the part's hash,
-    and the chunk in which the last reads stopped. Neither is believed: what was found by them is verified like the rest.
+    and in `chains` the chunk in which the last reads stopped. Where chunks lie is not believed: what is found there is
+    verified like the rest.
     """
 
     def __init__(self, chains: Chains) -> None:
         self._chains = chains
         self._lock = threading.Lock()
         self._layouts: OrderedDict[bytes, _Layout] = OrderedDict()
-        self._plain: OrderedDict[bytes, bytes] = OrderedDict()
 
     def read(self, catalog: CatalogReader, part: ManifestPart, offset: int, size_bytes: int) -> bytes:
         """A range of a part; shorter where the part ends. `part` has its bodies.
@@ -92,10 +90,13 @@ class PartReader:
         index = bisect_right(layout.begins, offset) - 1
         while offset < end:
             row, begin = layout.rows[index], layout.begins[index]
-            plain = self._kept(row.id) or self._chunk(catalog, part, layout, index)
-            stop = min(end, begin + row.plain_bytes)
             # A reader in pieces comes back for the rest of the chunk in which it stopped, and for no other.
-            self._keep(row.id, plain if stop < begin + row.plain_bytes else b"")
+            plain = self._chains.kept(row.id) if offset > begin else None
+            if plain is None:
+                plain = self._chunk(catalog, part, layout, index)
+            stop = min(end, begin + row.plain_bytes)
+            if stop < begin + row.plain_bytes:
+                self._chains.keep(row.id, plain)
             yield plain[offset - begin : stop - begin]
             offset, index = stop, index + 1
 
@@ -136,19 +137,6 @@ class PartReader:
             while len(self._layouts) > _LAYOUTS_KEPT:
                 self._layouts.popitem(last=False)
         return found
-
-    def _kept(self, chunk_id: bytes) -> bytes | None:
-        with self._lock:
-            return self._plain.get(chunk_id)
-
-    def _keep(self, chunk_id: bytes, plain: bytes) -> None:
-        """Keep the chunk that a read stopped in, or drop one that was read to its end."""
-        with self._lock:
-            self._plain.pop(chunk_id, None)
-            if plain:
-                self._plain[chunk_id] = plain
-            while sum(map(len, self._plain.values())) > _PLAIN_BYTES_KEPT:
-                self._plain.popitem(last=False)
 
 
 def _look_up(catalog: CatalogReader, part: ManifestPart) -> _Layout:

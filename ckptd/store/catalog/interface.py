@@ -494,6 +494,9 @@ class Catalog(Protocol):
     def checkpoint_wal(self, idle: bool) -> None:
         """Called between batches: a moment for what a backend must tidy; `idle` says that nothing waits."""
 
+    def shrink_log(self) -> None:
+        """Called when nobody has written for a while: give back what a backend's log takes on disk."""
+
     def quick_check(self) -> Sequence[str]:
         """What is wrong with the catalog's file; empty when nothing. By any thread; nobody who saves waits for it."""
 

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from ckptd.core.encoding import delta_pays, shrinks
-from ckptd.store.encodings.frames import PREFIXED_BYTES_MAX, compress, compress_after
+from ckptd.store.encodings.frames import PREFIXED_BYTES_MAX, compress, compress_after, compress_after_tightly
 from ckptd.store.encodings.table import DELTA, RAW, ZSTD
 
 _SAMPLE_BYTES: Final = 4 << 10
 _SAMPLES_COUNT: Final = 4
 
-_DELTA_LEVEL: Final = 3
 _TIGHT_DELTA_LEVEL: Final = 12
 """From 13 on zstd takes ten times as long for a delta that is a tenth smaller."""
 
@@ -66,7 +65,7 @@ def encode(plain: bytes, choice: Choice, element_bytes: int = 1, base: Base | No
         return Encoded(RAW, plain)
     if base is None or not _may_be_delta(plain, base):
         return _alone(plain, choice.level)
-    delta = Encoded(DELTA, compress_after(base.plain, plain, _DELTA_LEVEL), base)
+    delta = Encoded(DELTA, compress_after(base.plain, plain), base)
     sample = _sample(plain)
     # A sample compresses less well than the whole: half of what it says is less than the whole ever takes.
     if delta_pays(2 * len(delta.stored) * len(sample), len(compress(sample, choice.level)) * len(plain)):
@@ -79,7 +78,7 @@ def encode_tight(plain: bytes, choice: Choice, element_bytes: int = 1, bases: Se
     best = _alone(plain, choice.tight_level, sampled=False)
     for base in bases:
         if _may_be_delta(plain, base):
-            best = _smaller(best, Encoded(DELTA, compress_after(base.plain, plain, _TIGHT_DELTA_LEVEL), base))
+            best = _smaller(best, Encoded(DELTA, compress_after_tightly(base.plain, plain, _TIGHT_DELTA_LEVEL), base))
     return best
 
 

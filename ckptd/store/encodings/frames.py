@@ -19,6 +19,13 @@ PREFIXED_BYTES_MAX: Final = 64 << 20
 """Base and plain bytes of a delta together, and so the window that a reader must allow."""
 
 _WINDOW_LOG_MIN: Final = 10
+_FAR_WINDOW_LOG: Final = 24
+"""Above this a table for the whole window falls out of the processor's cache, and matching over a long distance pays."""
+
+_TABLE_LOG: Final = 3
+_TABLE_LOG_MAX: Final = 21
+"""The fast compressor's table has an entry for each 8 bytes of the window: a level's own has too few, and finds almost
+nothing; with one for each 2 bytes most of the time goes into the memory for it."""
 
 
 def compress(plain: bytes, level: int) -> bytes:
@@ -26,21 +33,33 @@ def compress(plain: bytes, level: int) -> bytes:
     return _compressor(level).compress(plain)
 
 
-def compress_after(base: bytes, plain: bytes, level: int) -> bytes:
-    """One frame that states its content size, and is read by who has `base` alone.
+def compress_after(base: bytes, plain: bytes) -> bytes:
+    """One frame that states its content size, and is read by who has `base` alone. About a millisecond a MiB."""
+    window_log = _window_log(base, plain)
+    return _after(base, plain, 1, window_log > _FAR_WINDOW_LOG, min(window_log - _TABLE_LOG, _TABLE_LOG_MAX))
 
-    `level` matters little for the size, for the time much: RFC 8878's matches reach back over the whole base only where
-    the window does, so the window is as long as both together.
-    """
+
+def compress_after_tightly(base: bytes, plain: bytes, level: int) -> bytes:
+    """The same, smaller, at a level of zstd."""
+    return _after(base, plain, level, far=True)
+
+
+def _after(base: bytes, plain: bytes, level: int, far: bool, table_log: int = 0) -> bytes:
+    """A match may reach back over the whole base only where the window does; 0 leaves the table as the level has it."""
     assert len(base) + len(plain) <= PREFIXED_BYTES_MAX
     zstd = _long_distance()
+    parameter = zstd.CompressionParameter
     options = {
-        zstd.CompressionParameter.compression_level: level,
-        zstd.CompressionParameter.window_log: max(_WINDOW_LOG_MIN, (len(base) + len(plain)).bit_length()),
-        zstd.CompressionParameter.enable_long_distance_matching: 1,
+        parameter.compression_level: level,
+        parameter.window_log: _window_log(base, plain),
+        parameter.enable_long_distance_matching: int(far),
+        parameter.hash_log: table_log,
     }
-    prefix = zstd.ZstdDict(base, is_raw=True).as_prefix
-    return bytes(zstd.compress(plain, options=options, zstd_dict=prefix))
+    return bytes(zstd.compress(plain, options=options, zstd_dict=zstd.ZstdDict(base, is_raw=True).as_prefix))
+
+
+def _window_log(base: bytes, plain: bytes) -> int:
+    return max(_WINDOW_LOG_MIN, (len(base) + len(plain)).bit_length())
 
 
 def decompress(stored: bytes, plain_bytes: int, base: bytes | None = None) -> bytes:
@@ -51,7 +70,7 @@ def decompress(stored: bytes, plain_bytes: int, base: bytes | None = None) -> by
         announced = zstd.frame_content_size(stored)
         if announced != plain_bytes:
             raise Damaged(f"the chunk's frame announces {announced} bytes, and should have {plain_bytes}")
-        decompressor = _decompressor() if base is None else _after(base)
+        decompressor = _decompressor() if base is None else _decompressor_after(base)
         return bytes(decompressor.decompress(stored, max_output_size=plain_bytes, allow_extra_data=False))
     except zstd.ZstdError as error:
         raise Damaged(f"the chunk can't be decompressed: {error}") from error
@@ -95,7 +114,7 @@ def _decompressor() -> "zstandard.ZstdDecompressor":
     return _mine.decompressor
 
 
-def _after(base: bytes) -> "zstandard.ZstdDecompressor":
+def _decompressor_after(base: bytes) -> "zstandard.ZstdDecompressor":
     library = _library()
     prefix = library.ZstdCompressionDict(base, dict_type=library.DICT_TYPE_RAWCONTENT)
     found: zstandard.ZstdDecompressor = library.ZstdDecompressor(

@@ -29,6 +29,7 @@ class FakeCatalog:
     entered: threading.Event = field(default_factory=threading.Event)
     commit_error: Exception | None = None
     tidied: list[bool] = field(default_factory=list)
+    shrunk: int = 0
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -50,6 +51,9 @@ class FakeCatalog:
 
     def checkpoint_wal(self, idle: bool) -> None:
         self.tidied.append(idle)
+
+    def shrink_log(self) -> None:
+        self.shrunk += 1
 
 
 @dataclass
@@ -290,4 +294,5 @@ def test_the_catalog_is_told_of_a_moment_without_a_word(bench: Bench) -> None:
     bench.catalog.gate.set()
     bench.committer.start()
     wait_until(lambda: bench.catalog.tidied == [False, True])
+    wait_until(lambda: bench.catalog.shrunk == 1)
     bench.committer.stop()

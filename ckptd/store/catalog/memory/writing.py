@@ -282,6 +282,9 @@ class MemoryCatalog:
     def checkpoint_wal(self, idle: bool) -> None:
         """There is no log."""
 
+    def shrink_log(self) -> None:
+        """There is no log."""
+
     def quick_check(self) -> Sequence[str]:
         """There is no file."""
         return []

@@ -18,6 +18,9 @@ _MEDIUM = (
     apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError,
     apsw.ProtocolError, apsw.NoMemError, apsw.InternalError,
 )  # fmt: skip
+LOCK_WAIT_MS = 2000
+"""Nobody else writes; but somebody who looks at the file with another tool may hold a lock for a moment."""
+
 _LOCKED = (apsw.BusyError, apsw.LockedError)
 _LOCKED_TEXT = "another program holds a lock on the catalog"
 _LOCKED_HINT = "end it: only ckptd may write to its catalog"

@@ -5,6 +5,7 @@ from pathlib import Path
 import apsw
 
 from ckptd.errors import StartRefused, StoreUnusable
+from ckptd.store.catalog.sqlite.failing import LOCK_WAIT_MS
 from ckptd.store.catalog.sqlite.schema import FORMAT, SCHEMA
 from ckptd.store.catalog.sqlite.writer import SqliteCatalog
 
@@ -24,9 +25,6 @@ _PRAGMAS = (
     "foreign_keys=OFF",
     "temp_store=MEMORY",
 )
-
-LOCK_WAIT_MS = 2000
-"""Nobody else writes; but somebody who looks at the file with another tool may hold a lock for a moment."""
 
 
 def open_catalog(path: Path, lineage: bytes, chunk_key: bytes, now: int, vfs: str | None = None) -> SqliteCatalog:

@@ -6,13 +6,13 @@ from typing import TypeVar
 
 import apsw
 
-from ckptclient.errors import NoSpace
+from ckptclient.errors import Busy, NoSpace
 from ckptd.core.change import Change
 from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey
 from ckptd.errors import StoreFailed
 from ckptd.store.catalog.interface import Audit, Damage, NewChunk, Outcome, Proof
 from ckptd.store.catalog.sqlite import bodies, quarantining, tending
-from ckptd.store.catalog.sqlite.failing import writing
+from ckptd.store.catalog.sqlite.failing import LOCK_WAIT_MS, writing
 from ckptd.store.catalog.sqlite.reading import SqliteReader
 from ckptd.store.catalog.sqlite.transaction import Transaction
 
@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 WAL_PAGES_IDLE = 1000
 WAL_PAGES_MAX = 16_000
+LOG_PAGES_KEPT = 256
+"""A log of a MiB is left as it is: whoever comes next writes over it, which costs less than making it longer."""
 """The log is moved at 4 MiB when nothing else is to do, at 64 MiB whatever is to do.
 
 Moving it holds up everybody: 9 ms at 1,000 pages, 33 ms at 16,000, in sum 6 to 8 % of the time at any length. With 64
@@ -37,12 +39,14 @@ class SqliteCatalog:
         self._wal_pages = 0
         self._batches: Transaction | None = None
         """What the next batch goes on with; None where rows may be others than it remembers."""
+        self._log_pages = 0
         connection.set_wal_hook(self._committed)
         self.lineage: bytes = self._setting("lineage")
         self.chunk_key: bytes = self._setting("chunk_key")
 
     def _committed(self, _: apsw.Connection, __: str, pages: int) -> int:
         self._wal_pages = pages
+        self._log_pages = max(self._log_pages, pages)
         return apsw.SQLITE_OK
 
     def _setting(self, key: str) -> bytes:
@@ -180,6 +184,18 @@ class SqliteCatalog:
         # On a full disk the log stays longer; saves say NO_SPACE by themselves.
         with suppress(NoSpace), writing():
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def shrink_log(self) -> None:
+        """Cut the log off where it has grown beyond what it is worth keeping; a reader in the middle keeps it long."""
+        if self._log_pages < LOG_PAGES_KEPT:
+            return
+        self._connection.set_busy_timeout(0)
+        try:
+            with suppress(NoSpace, Busy), writing():
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                self._log_pages = 0
+        finally:
+            self._connection.set_busy_timeout(LOCK_WAIT_MS)
 
     def quick_check(self) -> Sequence[str]:
         """What is wrong with the file; empty when nothing. Reads by a connection of its own, so any thread may ask."""
