@@ -126,7 +126,13 @@ def compose(
     backend = Backend(catalog, committer, loop)
     holds = Holds()
     chains = Chains(chunks, catalog.chunk_key)
-    ingest = Ingest(catalog, chunks, holds, chains, Choice(store.compression_level, store.delta_depth_max))
+    ingest = Ingest(
+        catalog,
+        chunks,
+        holds,
+        chains,
+        Choice(store.compression_level, store.delta_depth_max, store.array_delta_depth_max),
+    )
     table = Table(lambda policy: cadence_of(policy, config()))
     context = Context(backend, table, Events(backend), workers, clock, config, metrics, Interruptions(), read_only)
     reader = PartReader(chains)

@@ -89,6 +89,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         original="CHECKPOINT_COMPRESSION"),
     Setting("store.delta_depth", "delta_depth_max", integer(0, 200), 32,
         "How many versions of a document are stored in a row as the difference to the one before, until one is stored whole; 0 stores each whole."),
+    Setting("store.array_delta_depth", "array_delta_depth_max", integer(0, 200), 0,
+        "The same for arrays that keep their shape, at the save: smaller, but slower to save and to restore."),
     Setting("store.reserve", "reserve_bytes_max", size("1 MiB", "1 GiB", "none"), "64 MiB",
         "Kept free to delete on a full disk; never more than 1 % of the file system."),
     Setting("store.read_only", "read_only", BOOLEAN, False, "Serve what is there and write nothing, not even to the catalog."),

@@ -39,6 +39,7 @@ class Store:
     inline_bytes_max: int
     compression_level: int  # zstd's; 0 stores raw
     delta_depth_max: int  # 0 stores no deltas
+    array_delta_depth_max: int
     reserve_bytes_max: int
     read_only: bool
 

@@ -1,7 +1,7 @@
 """From the parts of a save to what the committer needs of them: cut, hash, hold, look up, encode.
 
-A document is encoded as the difference to what its process saved last under the name of its part, where that is there
-and its chain isn't at its longest.
+A document, and where it is set a piece of an array too, is encoded as the difference to what its process saved last in
+its place under the name of its part, where that is there and its chain isn't at its longest.
 
 The work is done by a small pool of threads in units of a MiB. A chunk that the store has costs its hash and a look-up.
 The other chunks of a small payload are kept in memory for the committer, which writes them into the shared pack
@@ -17,18 +17,17 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-import msgpack
-
 from ckptclient.errors import BadRequest, Damaged
 from ckptd.core.change import ManifestPart
 from ckptd.core.encoding import DELTA_BYTES_MIN, may_follow
 from ckptd.core.ids import ChunkKey, ProcessKey
 from ckptd.core.manifest import bodies_hash
 from ckptd.store import encodings
-from ckptd.store.catalog.interface import Catalog, CatalogReader
+from ckptd.store.catalog.interface import Catalog, CatalogReader, ChunkRow
 from ckptd.store.chains import Chains
 from ckptd.store.chunking import DOCUMENT, DOCUMENT_BYTES_MAX, PIECE_BYTES, Cut, cut, units
 from ckptd.store.chunks.interface import ChunkStore, PrivatePacks
+from ckptd.store.forms import Form, parse
 from ckptd.store.holds import Holds
 from ckptd.store.prepared import Content, Prepared, Shelf, bodies_of, new_chunk
 from ckptd.store.previous import Previous
@@ -107,7 +106,7 @@ class _Save:
 
     namespace: int
     parts: Sequence[Part]
-    kinds: Sequence[str]
+    forms: Sequence[Form]
     previous: Previous
     holds: Holds
     held: list[bytes]
@@ -163,8 +162,8 @@ class Ingest:
         total = sum(part.source.size_bytes for part in parts)
         private = self._chunks.private(total) if total >= PRIVATE_BYTES_MIN else None
         content = Content()
-        kinds = [_kind(part.form) for part in parts]
-        save = _Save(uid, parts, kinds, Previous(process), self._holds, content.held)
+        forms = [parse(part.form) for part in parts]
+        save = _Save(uid, parts, forms, Previous(process), self._holds, content.held)
         chunks: list[list[tuple[bytes, int]]] = [[] for _ in parts]
         try:
             for piece in self._pieces(save):
@@ -186,7 +185,7 @@ class Ingest:
 
     def _pieces(self, save: _Save) -> Iterator[_Piece]:
         """Every cut of every part in order, worked on by the pool; a few units ahead, so that memory is bounded."""
-        cuts = (one for n, part in enumerate(save.parts) for one in cut(n, save.kinds[n], part.source.size_bytes))
+        cuts = (one for n, part in enumerate(save.parts) for one in cut(n, save.forms[n].kind, part.source.size_bytes))
         ahead: deque[Future[list[_Piece]]] = deque()
         try:
             for unit in units(cuts):
@@ -220,7 +219,8 @@ class Ingest:
         row = reader.find_chunk(save.namespace, chunk_id)
         if row is not None:
             return _Piece(chunk_id, one, known=row.key)
-        found = encodings.encode(plain, self._choice, base=self._base(reader, save, one, chunk_id))
+        element_bytes = save.forms[one.part].element_bytes
+        found = encodings.encode(plain, self._choice, element_bytes, self._base(reader, save, one, chunk_id))
         if _is_whole_document(save, one):
             self._chains.keep(chunk_id, plain)
         base = found.base.id if found.base is not None else NO_BASE
@@ -231,15 +231,14 @@ class Ingest:
 
     def _base(self, reader: CatalogReader, save: _Save, one: Cut, chunk_id: bytes) -> encodings.Base | None:
         """What this chunk may be a difference to; held from here on."""
-        depth_max = self._choice.depth_max
-        if not depth_max or one.size_bytes < DELTA_BYTES_MIN or not _is_whole_document(save, one):
+        depth_max = self._depth_max(save, one)
+        if not depth_max or one.size_bytes < DELTA_BYTES_MIN:
             return None
         if reader.is_quarantined(save.namespace, chunk_id):
             # What would be its base may stand on it: two differences to each other would be neither.
             return None
-        try:
-            (last,) = save.previous.chunks(reader, save.parts[one.part].name)
-        except ValueError:
+        last = _in_its_place(save.previous.chunks(reader, save.parts[one.part].name), save, one)
+        if last is None:
             return None
         # As with any chunk: it may have been condemned since, or encoded anew.
         save.hold(last.id)
@@ -252,6 +251,11 @@ class Ingest:
             # It is found by whoever reads that checkpoint; this one stands by itself.
             return None
         return encodings.Base(row.id, plain, row.depth)
+
+    def _depth_max(self, save: _Save, one: Cut) -> int:
+        if _is_whole_document(save, one):
+            return self._choice.depth_max
+        return self._choice.array_depth_max if save.forms[one.part].element_bytes > 1 else 0
 
     def close(self) -> None:
         """End the pool; nothing may be in work."""
@@ -272,15 +276,13 @@ def _sort(piece: _Piece, content: Content, private: PrivatePacks | None) -> None
     content.written.setdefault(location.pack, []).append(new_chunk(record, location))
 
 
+def _in_its_place(last: Sequence[ChunkRow], save: _Save, one: Cut) -> ChunkRow | None:
+    """The chunk of the last version that this one follows."""
+    if _is_whole_document(save, one):
+        return last[0] if len(last) == 1 else None
+    index = one.offset // PIECE_BYTES
+    return last[index] if index < len(last) and last[index].plain_bytes == one.size_bytes else None
+
+
 def _is_whole_document(save: _Save, one: Cut) -> bool:
-    return save.kinds[one.part] == DOCUMENT and one.size_bytes == save.parts[one.part].source.size_bytes
-
-
-def _kind(form: bytes) -> str:
-    """The kind that a form names; none where it isn't a map that names one: forms are the client's business."""
-    try:
-        found = msgpack.unpackb(form, strict_map_key=False)
-    except (ValueError, msgpack.UnpackException):
-        return ""
-    kind = found.get("kind") if isinstance(found, dict) else None
-    return kind if isinstance(kind, str) else ""
+    return save.forms[one.part].kind == DOCUMENT and one.size_bytes == save.parts[one.part].source.size_bytes

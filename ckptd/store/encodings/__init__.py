@@ -7,14 +7,17 @@ may be a base (`core.encoding`, `previous`).
 `encode` is for the save and is fast; `encode_tight` is for the time after it.
 """
 
-from ckptd.store.encodings.choosing import Base, Choice, Encoded, encode, encode_tight
-from ckptd.store.encodings.table import CHUNK_BYTES_MAX, DELTA, ENCODINGS, RAW, ZSTD, Encoding, decode
+from ckptd.store.encodings.choosing import UNKNOWN, Base, Choice, Encoded, encode, encode_tight
+from ckptd.store.encodings.table import CHUNK_BYTES_MAX, DELTA, ENCODINGS, PLANES, RAW, XOR, ZSTD, Encoding, decode
 
 __all__ = [
     "CHUNK_BYTES_MAX",
     "DELTA",
     "ENCODINGS",
+    "PLANES",
     "RAW",
+    "UNKNOWN",
+    "XOR",
     "ZSTD",
     "Base",
     "Choice",

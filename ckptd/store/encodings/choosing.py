@@ -9,12 +9,21 @@ from dataclasses import dataclass
 from typing import Final
 
 from ckptd.core.encoding import delta_pays, shrinks
-from ckptd.store.encodings.frames import PREFIXED_BYTES_MAX, compress, compress_after, compress_after_tightly
-from ckptd.store.encodings.table import DELTA, RAW, ZSTD
+from ckptd.store.encodings import planes
+from ckptd.store.encodings.frames import (
+    PREFIX_BYTES_MIN,
+    PREFIXED_BYTES_MAX,
+    compress,
+    compress_after,
+    compress_after_tightly,
+)
+from ckptd.store.encodings.sampling import sample
+from ckptd.store.encodings.table import DELTA, PLANES, RAW, XOR, ZSTD
 
-_SAMPLE_BYTES: Final = 4 << 10
-_SAMPLES_COUNT: Final = 4
+UNKNOWN: Final = 0
+"""The element size of who has the bytes alone; it is found by trying."""
 
+_TRIED_ELEMENTS: Final = (2, 4, 8)
 _TIGHT_DELTA_LEVEL: Final = 12
 """From 13 on zstd takes ten times as long for a delta that is a tenth smaller."""
 
@@ -23,12 +32,13 @@ _TIGHT_DELTA_LEVEL: Final = 12
 class Choice:
     """What the settings leave to choose from.
 
-    `level` is zstd's at the save, 1 to 19, and 0 stores raw; `depth_max` is how many bases may stand behind a chunk;
-    `tight_level` is zstd's where there is time.
+    `level` is zstd's at the save, 1 to 19, and 0 stores raw; `depth_max` and `array_depth_max` are how many bases may
+    stand behind a document and behind a piece of an array at the save; `tight_level` is zstd's where there is time.
     """
 
     level: int
     depth_max: int = 0
+    array_depth_max: int = 0
     tight_level: int = 19
 
 
@@ -56,55 +66,81 @@ class Encoded:
 
 
 def encode(plain: bytes, choice: Choice, element_bytes: int = 1, base: Base | None = None) -> Encoded:
-    """Encode one chunk, fast. `element_bytes` is the size of an element where the chunk is part of an array.
+    """Encode one chunk, fast. `element_bytes` is the size of an element where the chunk is part of an array, else 1.
 
-    Raw where a sample of the bytes, or the whole, hardly shrinks; a delta where one is clearly smaller than the chunk
-    by itself.
+    Raw where a sample of the bytes, or the whole, hardly shrinks; by planes where that is smaller for the sample; the
+    difference to `base` where that is clearly smaller than the chunk by itself.
     """
-    if not choice.level:
+    if not choice.level or not plain:
         return Encoded(RAW, plain)
-    if base is None or not _may_be_delta(plain, base):
+    if 1 < element_bytes <= planes.ELEMENT_BYTES_MAX:
+        return _encode_array(plain, choice, element_bytes, base)
+    if base is None or not _may_be_prefix(plain, base):
         return _alone(plain, choice.level)
     delta = Encoded(DELTA, compress_after(base.plain, plain), base)
-    sample = _sample(plain)
+    few = sample(plain)
     # A sample compresses less well than the whole: half of what it says is less than the whole ever takes.
-    if delta_pays(2 * len(delta.stored) * len(sample), len(compress(sample, choice.level)) * len(plain)):
+    if delta_pays(2 * len(delta.stored) * len(few), len(compress(few, choice.level)) * len(plain)):
         return delta
     return _smaller(_alone(plain, choice.level), delta)
 
 
-def encode_tight(plain: bytes, choice: Choice, element_bytes: int = 1, bases: Sequence[Base] = ()) -> Encoded:
-    """The smallest of all that is known, whatever time it takes; a delta to the best of `bases`, where that pays."""
-    best = _alone(plain, choice.tight_level, sampled=False)
+def _encode_array(plain: bytes, choice: Choice, element_bytes: int, base: Base | None) -> Encoded:
+    few = sample(plain)
+    by_planes, whole = len(planes.pack(few, element_bytes)), len(compress(few, choice.level))
+    if base is not None and len(base.plain) == len(plain):
+        difference = planes.pack(planes.xor(few, sample(base.plain)), element_bytes)
+        if delta_pays(len(difference), min(by_planes, whole)):
+            return Encoded(XOR, planes.pack(planes.xor(plain, base.plain), element_bytes), base)
+    if not shrinks(min(by_planes, whole), len(few)):
+        return Encoded(RAW, plain)
+    if whole < by_planes:
+        return _worth(ZSTD, compress(plain, choice.level), plain)
+    return _worth(PLANES, planes.pack(plain, element_bytes), plain)
+
+
+def encode_tight(plain: bytes, choice: Choice, element_bytes: int = UNKNOWN, bases: Sequence[Base] = ()) -> Encoded:
+    """The smallest of all that is known, whatever time it takes; the difference to the best of `bases`, where it pays.
+
+    Whoever has a base must not make it a difference to this chunk in turn, nor let a chain grow beyond what is allowed.
+    """
+    best = _worth(ZSTD, compress(plain, choice.tight_level), plain)
+    tried = _TRIED_ELEMENTS if element_bytes == UNKNOWN else (element_bytes,)
+    elements = [size for size in tried if 1 < size <= planes.ELEMENT_BYTES_MAX]
+    for size in elements:
+        best = min(best, _worth(PLANES, planes.pack(plain, size), plain), key=_stored_bytes)
     for base in bases:
-        if _may_be_delta(plain, base):
-            best = _smaller(best, Encoded(DELTA, compress_after_tightly(base.plain, plain, _TIGHT_DELTA_LEVEL), base))
+        if _may_be_prefix(plain, base):
+            found = compress_after_tightly(base.plain, plain, _TIGHT_DELTA_LEVEL)
+            best = _smaller(best, Encoded(DELTA, found, base))
+        if len(base.plain) == len(plain):
+            difference = planes.xor(plain, base.plain)
+            for size in elements:
+                best = _smaller(best, Encoded(XOR, planes.pack(difference, size), base))
     return best
 
 
-def _may_be_delta(plain: bytes, base: Base) -> bool:
-    return 0 < len(base.plain) + len(plain) <= PREFIXED_BYTES_MAX
+def _may_be_prefix(plain: bytes, base: Base) -> bool:
+    return len(base.plain) >= PREFIX_BYTES_MIN and len(base.plain) + len(plain) <= PREFIXED_BYTES_MAX
 
 
 def _smaller(best: Encoded, delta: Encoded) -> Encoded:
-    """A delta takes the place of another where it is smaller, and of a chunk by itself where that pays."""
+    """A difference takes the place of another where it is smaller, and of a chunk by itself where that pays."""
     if best.base is not None:
-        return min(best, delta, key=lambda one: len(one.stored))
+        return min(best, delta, key=_stored_bytes)
     return delta if delta_pays(len(delta.stored), len(best.stored)) else best
 
 
-def _alone(plain: bytes, level: int, *, sampled: bool = True) -> Encoded:
-    if sampled:
-        sample = _sample(plain)
-        if not shrinks(len(compress(sample, level)), len(sample)):
-            return Encoded(RAW, plain)
-    stored = compress(plain, level)
-    return Encoded(ZSTD, stored) if shrinks(len(stored), len(plain)) else Encoded(RAW, plain)
+def _alone(plain: bytes, level: int) -> Encoded:
+    few = sample(plain)
+    if not shrinks(len(compress(few, level)), len(few)):
+        return Encoded(RAW, plain)
+    return _worth(ZSTD, compress(plain, level), plain)
 
 
-def _sample(plain: bytes) -> bytes:
-    """A few places spread over the chunk; all of a small one."""
-    if len(plain) <= _SAMPLES_COUNT * _SAMPLE_BYTES * 2:
-        return plain
-    step = (len(plain) - _SAMPLE_BYTES) // (_SAMPLES_COUNT - 1)
-    return b"".join(plain[at : at + _SAMPLE_BYTES] for at in range(0, len(plain) - _SAMPLE_BYTES + 1, step))
+def _worth(number: int, stored: bytes, plain: bytes) -> Encoded:
+    return Encoded(number, stored) if shrinks(len(stored), len(plain)) else Encoded(RAW, plain)
+
+
+def _stored_bytes(encoded: Encoded) -> int:
+    return len(encoded.stored)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 PREFIXED_BYTES_MAX: Final = 64 << 20
 """Base and plain bytes of a delta together, and so the window that a reader must allow."""
 
+PREFIX_BYTES_MIN: Final = 8
+"""The libraries take no shorter one."""
+
 _WINDOW_LOG_MIN: Final = 10
 _FAR_WINDOW_LOG: Final = 24
 """Above this a table for the whole window falls out of the processor's cache, and matching over a long distance pays."""

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from ckptclient.errors import Damaged
+from ckptd.store.encodings import planes
 from ckptd.store.encodings.frames import PREFIXED_BYTES_MAX, decompress
 
 RAW: Final = 0
 ZSTD: Final = 1
+PLANES: Final = 2
 DELTA: Final = 3
+XOR: Final = 4
 
 CHUNK_BYTES_MAX: Final = 32 << 20
 """Plain bytes of one chunk, and so what decoding one may take."""
@@ -52,11 +55,24 @@ def _decode_raw(stored: bytes, plain_bytes: int, base: bytes | None) -> bytes:
     return stored
 
 
+def _decode_planes(stored: bytes, plain_bytes: int, base: bytes | None) -> bytes:
+    return planes.unpack(stored, plain_bytes)
+
+
+def _decode_xor(stored: bytes, plain_bytes: int, base: bytes | None) -> bytes:
+    assert base is not None
+    if len(base) != plain_bytes:
+        raise Damaged(f"the chunk has {plain_bytes} bytes, and its base {len(base)}")
+    return planes.xor(planes.unpack(stored, plain_bytes), base)
+
+
 ENCODINGS: Final[Mapping[int, Encoding]] = {
     row.number: row
     for row in (
         Encoding(RAW, "raw", _decode_raw),
         Encoding(ZSTD, "zstd", decompress),
+        Encoding(PLANES, "planes", _decode_planes),
         Encoding(DELTA, "delta", decompress, on_base=True),
+        Encoding(XOR, "xor", _decode_xor, on_base=True),
     )
 }

@@ -1,9 +1,11 @@
 """Documents as the difference to their last version: what is stored, what keeps a base alive, and what damage does."""
 
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from ckptclient.errors import Damaged
@@ -14,7 +16,7 @@ from ckptd.store.catalog.interface import Catalog, NewChunk
 from ckptd.store.catalog.memory import MemoryCatalog
 from ckptd.store.catalog.sqlite import open_catalog
 from ckptd.store.chunks.interface import Location
-from ckptd.store.encodings import DELTA, RAW, Choice
+from ckptd.store.encodings import DELTA, RAW, XOR, Choice
 from ckptd.store.ingest import PRIVATE_BYTES_MIN, Part
 from ckptd.store.records import Found, scan
 from tests.ckptd.store.catalog.changes import CHUNK_KEY, LINEAGE, NOW, UID
@@ -344,3 +346,23 @@ def test_no_setting_allows_a_chain_that_a_reader_refuses() -> None:
     assert setting.kind.parse(DEPTH_MAX) == DEPTH_MAX
     with pytest.raises(ValueError, match="within"):
         setting.kind.parse(DEPTH_MAX + 1)
+
+
+def floats(number: int) -> bytes:
+    """A piece of an array that moves a little with each version."""
+    return struct.pack("<262144f", *((1 + n % 977 / 977) * (1 + number * 1e-6) for n in range(262_144)))
+
+
+def test_arrays_are_differences_where_that_is_set(catalog: Catalog) -> None:
+    store = Versions(catalog, Choice(3, array_depth_max=2))
+    form = msgpack.packb({"kind": "array", "dtype": "<f4"})
+    versions = [floats(number) for number in range(4)]
+    for data in versions:
+        store.save(part(data, form))
+    assert [[row.depth for row in store.rows(n)] for n in range(4)] == [[0], [1], [2], [0]]
+    assert store.rows(1)[0].encoding == XOR
+    store.restart()
+    assert [store.load(n) for n in range(4)] == versions
+    store.save(part(versions[2][:-4], form))
+    assert store.row(4).depth == 0, "of another length"
+    store.close()
