@@ -22,7 +22,9 @@ from ckptd.settings.tree import Config
 EX_USAGE: Final = 64
 EX_CONFIG: Final = 78
 
-_PACKAGES: Final = frozenset(("apsw", "backports", "blake3", "compression", "structlog", "uvloop", "zstandard"))
+_PACKAGES: Final = frozenset(
+    ("apsw", "backports", "blake3", "compression", "pyfastcdc", "structlog", "uvloop", "zstandard")
+)
 """What `ckptd[daemon]` brings and a worker's `ckptd` doesn't."""
 
 _STATE_DIRECTORY: Final = Path("/var/lib/ckptd")

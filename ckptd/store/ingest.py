@@ -40,7 +40,10 @@ assert max(DOCUMENT_BYTES_MAX, PIECE_BYTES) <= encodings.CHUNK_BYTES_MAX, "what 
 
 
 class Source(Protocol):
-    """Where a part's bytes come from. Each range is read once, from any thread, into memory of the daemon's own."""
+    """Where a part's bytes come from. Ranges are read from any thread, into memory of the daemon's own.
+
+    One that is cut by content is read twice; were the bytes others the second time, they would be stored as they are then.
+    """
 
     @property
     def size_bytes(self) -> int:
@@ -185,7 +188,7 @@ class Ingest:
 
     def _pieces(self, save: _Save) -> Iterator[_Piece]:
         """Every cut of every part in order, worked on by the pool; a few units ahead, so that memory is bounded."""
-        cuts = (one for n, part in enumerate(save.parts) for one in cut(n, save.forms[n].kind, part.source.size_bytes))
+        cuts = (one for n, form in enumerate(save.forms) for one in _cuts(n, form, save.parts[n].source))
         ahead: deque[Future[list[_Piece]]] = deque()
         try:
             for unit in units(cuts):
@@ -274,6 +277,10 @@ def _sort(piece: _Piece, content: Content, private: PrivatePacks | None) -> None
         return
     record, location = piece.fresh, private.add(piece.fresh)
     content.written.setdefault(location.pack, []).append(new_chunk(record, location))
+
+
+def _cuts(part: int, form: Form, source: Source) -> Iterator[Cut]:
+    return cut(part, form.kind, form.element_bytes, source.size_bytes, source.read)
 
 
 def _in_its_place(last: Sequence[ChunkRow], save: _Save, one: Cut) -> ChunkRow | None:
