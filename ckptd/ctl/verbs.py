@@ -34,6 +34,7 @@ from ckptd.ctl import (
 )
 from ckptd.ctl.answer import Answer
 from ckptd.ctl.completing import CHECKPOINT, EITHER, PROCESS, TOPIC
+from ckptd.ctl.original import verb as original
 from ckptd.ctl.top import rows as top_rows, verb as live
 from ckptd.store.export.writing import LEVEL
 
@@ -181,6 +182,11 @@ VERBS: Final[tuple[Verb, ...]] = (
         (click.Argument(["file"], type=click.Path()),
          click.Option(["--process"], help="Of which process; else of the one that the file names, unless a worker of yours had it."),
          click.Option(["--ttl"], default="7 d", show_default=True, help="How long it is kept from now."))),
+    Verb("import-original", "Import the store of the library that this one replaces: checkpoints.db and pickles.",
+        ("ckptctl import-original /srv/checkpoints --allow-pickle --dry-run", "ckptctl import-original /srv/checkpoints --allow-pickle --ttl '30 d'"),
+        original.import_original,
+        (click.Argument(["directory"], type=click.Path()), _flag("--allow-pickle", "Read pickles; each as plain data, in a process that can reach nothing."),
+         click.Option(["--ttl"], default="7 d", show_default=True, help="How long they are kept from now, where they wouldn't be longer."), _flag(*_DRY_RUN)), table=True),
     Verb("drill", "Read the newest checkpoint of each process whole, now, as a recovery would read it.",
         ("ckptctl drill", "ckptctl drill etl-nightly --json | jq .damaged_count"),
         drilling.drill, (_one("process", PROCESS, required=False),), table=True),

@@ -14,6 +14,7 @@ from ckptd.ctl import documents
 from ckptd.ctl.verbs import VERBS
 from tests.ckptd.ctl import canned
 from tests.ckptd.ctl.fakes import run
+from tests.ckptd.ctl.original.stores import OriginalStore
 from tests.ckptd.store.export.examples import part, written
 
 PAGE = (Path(__file__).parents[3] / "docs/CLI_JSON_OUTPUT.md").read_text(encoding="utf-8")
@@ -88,6 +89,7 @@ def object_problems(keys: dict[str, str], value: object, where: str) -> list[str
 @pytest.fixture
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "db.sqlite").write_bytes(b"x" * 1300)
+    OriginalStore(tmp_path / "old").save({}, checkpoint_id="etl-nightly_processing_state_7")
     (tmp_path / "job.export").write_bytes(written(part("state", b"x" * 1300)))
     monkeypatch.chdir(tmp_path)
 
