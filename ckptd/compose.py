@@ -235,6 +235,7 @@ def _committer(
     return Committer(
         catalog,
         chunks.sync,
+        soon=loop.call_soon,
         post=loop.call_soon_threadsafe,
         fatal=fatal,
         report=lambda bug: LOG.error("a change met a bug", exc_info=bug),

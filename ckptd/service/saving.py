@@ -14,7 +14,7 @@ from ckptclient.errors import BadRequest, Conflict
 from ckptclient.wire import params
 from ckptd.core import lease, manifest
 from ckptd.core.cadence import smooth_cost
-from ckptd.core.change import Answer, Change, CheckpointType, Claim, Guard, ManifestPart, NewCheckpoint, ProcessRow
+from ckptd.core.change import Answer, Change, CheckpointType, Claim, Guard, ManifestPart, NewCheckpoint
 from ckptd.core.ids import CheckpointKey, Epoch, RequestId
 from ckptd.core.naming import checkpoint_id
 from ckptd.core.process_table import ENDS, Act, Mode, State
@@ -34,6 +34,8 @@ from ckptd.store.ingest import Ingest, Memory, Part, Spool
 from ckptd.store.prepared import Prepared
 
 _TYPES = {kind.word: kind for kind in CheckpointType}
+
+_Place = tuple[Entry, Guard] | tuple[None, None]
 
 
 @value
@@ -102,50 +104,63 @@ class Saving:
 
     def save(self, caller: Caller, p: params.Save) -> "asyncio.Future[Map]":
         """Make a checkpoint; the reply comes when it is on disk."""
-        if p.token is not None and p.upload is None and not p.depends and p.expected_head is None:
-            found = self._context.admitted(caller, p.token)
-            if found is not None:
-                entry, token = found
-                asked = self._admit(caller, p, entry, Guard(entry.key, token.epoch, token.member))
+        if p.upload is None and not p.depends and p.expected_head is None:
+            entry, guard = self._held(caller, p.token) if p.token is not None else self._ownerless(caller, p.process_id)
+            if entry is not None:
+                asked = self._admit(caller, p, entry, guard)
                 if entry.queue is None and self._is_inline(asked):
                     return self._submit(asked, *_inline(asked))
                 return asyncio.ensure_future(self._in_turn(asked, _Turn(entry)))  # noqa: TID251 - dispatch owns it
         return asyncio.ensure_future(self._found_out(caller, p))  # noqa: TID251 - dispatch owns it
 
+    def _held(self, caller: Caller, token: bytes) -> _Place:
+        """The entry that a token writes to; none where it isn't in memory."""
+        found = self._context.admitted(caller, token)
+        if found is None:
+            return None, None
+        entry, read = found
+        return entry, Guard(entry.key, read.epoch, read.member)
+
+    def _ownerless(self, caller: Caller, process_id: str | None, *, claimed: bool = False) -> _Place:
+        """The entry of a process that nobody holds, or this session; none where there is none, or who knows in a moment."""
+        context = self._context
+        if process_id is None or (not claimed and context.table.claimed(caller.uid, process_id)):
+            return None, None
+        row = context.backend.peek(lambda reader: reader.process(caller.uid, process_id))
+        if row is None:
+            return None, None
+        entry = context.table.get(row.key) or context.table.take_in(row, context.clock.now())
+        return entry, self._outsider(caller, entry)
+
     async def _found_out(self, caller: Caller, p: params.Save) -> Map:
         """A save that needs to look something up first."""
         depends = tuple([(await self._browsing.find(caller, name)).key for name in p.depends])
         if p.token is None:
-            return await self._ownerless(caller, p, depends)
+            return await self._claiming(caller, p, depends)
         entry, token = await self._context.entry(caller, p.token)
         head = (await self._browsing.find(caller, p.expected_head)).key if p.expected_head else None
         asked = self._admit(caller, p, entry, Guard(entry.key, token.epoch, token.member, head))
         return await self._in_turn(replace(asked, depends=depends), _Turn(entry))
 
-    async def _ownerless(self, caller: Caller, p: params.Save, depends: tuple[CheckpointKey, ...]) -> Map:
-        """A checkpoint of a process that nobody holds, or that this session does."""
+    async def _claiming(self, caller: Caller, p: params.Save, depends: tuple[CheckpointKey, ...]) -> Map:
+        """A checkpoint without a token, of a process that may have to be made for it."""
         if p.process_id is None:
             raise BadRequest("a save needs a token or a process_id", hint="send the token that process.register gave")
-        context, process_id = self._context, p.process_id
-        async with context.table.claiming(caller.uid, process_id):
-            row = await context.backend.read(lambda reader: reader.process(caller.uid, process_id))
-            entry = (context.table.get(row.key) or context.table.take_in(row, context.clock.now())) if row else None
-            guard = self._outsider(caller, row, entry)
+        async with self._context.table.claiming(caller.uid, p.process_id):
+            entry, guard = self._ownerless(caller, p.process_id, claimed=True)
             asked = replace(self._admit(caller, p, entry, guard), depends=depends)
             return await self._in_turn(asked, _Turn(entry))
 
-    def _outsider(self, caller: Caller, row: ProcessRow | None, entry: Entry | None) -> Guard | None:
-        if row is None or entry is None:
-            return None
+    def _outsider(self, caller: Caller, entry: Entry) -> Guard:
         if entry.state is not State.RUNNING or entry.holder is None:
-            return Guard(row.key, None, outsider=True)
+            return Guard(entry.key, None, outsider=True)
         holding = lease.Holding(
-            row.process_id, entry.state, entry.holder, self._context.workers.alive(entry.holder), bool(entry.connections),
+            entry.process_id, entry.state, entry.holder, self._context.workers.alive(entry.holder), bool(entry.connections),
             entry.registered_at, entry.heard_at,
         )  # fmt: skip
         now, seconds = self._context.clock.now(), self._context.config().process.lease_seconds
         lease.outsider(holding, caller.session, now=now, lease_seconds=seconds)
-        return Guard(row.key, entry.epoch, outsider=True)
+        return Guard(entry.key, entry.epoch, outsider=True)
 
     def _admit(self, caller: Caller, p: params.Save, entry: Entry | None, guard: Guard | None) -> _Asked:
         """Fix number, position and progress; from here on its order is fixed."""

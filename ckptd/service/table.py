@@ -217,6 +217,11 @@ class Table:
         entry.connections.clear()
         entry.dirty = False
 
+    def claimed(self, uid: int, process_id: str) -> bool:
+        """Whether somebody is claiming a process, or waits to."""
+        lock = self._claims.get((uid, process_id))
+        return lock is not None and lock.locked()
+
     def claiming(self, uid: int, process_id: str) -> asyncio.Lock:
         """One claim of a process at a time. The locks of names that nobody waits for are dropped now and then."""
         if len(self._claims) > 4096:

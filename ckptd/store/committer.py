@@ -1,8 +1,12 @@
-"""The one thread that writes; owns the terms *batch* and *group commit*.
+"""The one writer; owns the terms *batch* and *group commit*.
 
 All that queued while the last batch was syncing is the next batch: no artificial delay, and many savers share one
 sync. The order of a batch: append what is small to the shared pack, sync it, then one transaction that records
 chunks and bodies, judges every change and commits. Only then is anything answered, by one call into the loop.
+
+The writer is a thread. Two switches between it and the loop are a third of what a lone saver waits for, so a change
+that is the only one of its turn, while nothing else is being written, is committed by the loop itself: whoever comes
+meanwhile is the next batch, the thread's. Where a commit takes longer than a loop may be held up, it is never done.
 
 An I/O error leaves the outcome unknown: `fatal` ends the process without a reply, and clients ask again under the same
 request id. Not for: deciding what a change does (the catalog's transaction), or when maintenance runs (`loops`).
@@ -25,6 +29,12 @@ Done = Callable[[Outcome], None]
 
 BATCH_COUNT_MAX = 256
 BATCH_BYTES_MAX = 8 << 20
+
+HERE_SECONDS_MAX = 0.002
+"""The loop commits by itself while commits take no longer: it serves nobody meanwhile."""
+
+HERE_COUNT_MAX = 256
+"""So many in a row, and then one by the thread, which also moves the log when it is time."""
 
 IDLE_SECONDS = 0.05
 """Without a word for so long, nobody is about to ask: right after a batch everybody is, however empty the queue."""
@@ -66,7 +76,8 @@ class _Task:
 class Committer:
     """Owns the thread and the catalog's writing side from `start` to `stop`.
 
-    `post` brings a callable to the event loop's thread; `fatal` ends the process and is called in this thread, its
+    `soon` runs a callable at the end of the event loop's turn and is called on its thread; `post` brings one there
+    from any thread; `fatal` ends the process and is called in this thread, its
     last act; `report` gets an unexpected exception, a bug of ours, for the log, from this thread or the loop's. `committed` hears of each batch: how many
     changes, how many seconds.
     """
@@ -76,6 +87,7 @@ class Committer:
         catalog: Catalog,
         sync_chunks: Callable[[], None],
         *,
+        soon: Callable[[Callable[[], None]], object],
         post: Callable[[Callable[[], None]], object],
         fatal: Callable[[StoreFailed], None],
         report: Callable[[BaseException], None],
@@ -84,12 +96,19 @@ class Committer:
     ) -> None:
         self._catalog = catalog
         self._sync_chunks = sync_chunks
+        self._soon = soon
         self._post = post
         self._fatal = fatal
         self._report = report
         self._monotonic = monotonic
         self._committed = committed
         self._queue: SimpleQueue[Job | _Task | None] = SimpleQueue()
+        self._turn: list[Job] = []
+        """What was submitted in this turn of the loop."""
+        self._writing = threading.Lock()
+        self._brief = False
+        """Whether the last commit took no longer than the loop may be held up."""
+        self._here_count = 0
         self._thread = threading.Thread(target=self._run, name="committer")
 
     def start(self) -> None:
@@ -98,12 +117,45 @@ class Committer:
 
     def stop(self) -> None:
         """Commit what is queued and end the thread; blocks until it has."""
+        self._here_count = HERE_COUNT_MAX
+        self._hand_over()
         self._queue.put(None)
         self._thread.join()
 
     def submit(self, job: Job) -> None:
-        """Queue a change; `job.done` is called on the loop with its outcome. From any thread."""
-        self._queue.put(job)
+        """Queue a change; `job.done` is called on the loop with its outcome. From the loop's thread."""
+        if not self._turn:
+            self._soon(self._hand_over)
+        self._turn.append(job)
+
+    def _hand_over(self) -> None:
+        """The loop's turn is over: what it brought goes to the thread, or is committed here."""
+        jobs, self._turn = self._turn, []
+        if len(jobs) == 1 and jobs[0].payload is None and self._commit_here(jobs):
+            return
+        self._here_count = 0
+        for job in jobs:
+            self._queue.put(job)
+
+    def _commit_here(self, jobs: Sequence[Job]) -> bool:
+        """Commit in the loop's thread; False where that would make anybody wait."""
+        if not self._brief or self._here_count >= HERE_COUNT_MAX or not self._queue.empty():
+            return False
+        if not self._writing.acquire(blocking=False):
+            return False
+        self._here_count += 1
+        try:
+            deliver = self._commit(jobs)
+        except StoreFailed as failed:
+            # Neither thread touches the store any more, however long the process takes to end.
+            self._brief = False
+            self._queue.put(None)
+            self._fatal(failed)
+            return True
+        finally:
+            self._writing.release()
+        deliver()
+        return True
 
     def run(self, work: Callable[[], T]) -> "Future[T]":
         """Run `work` on the committer's thread between two batches: one slice of maintenance."""
@@ -130,11 +182,12 @@ class Committer:
             ends = False
             while not ends:
                 jobs, task, ends = self._collect()
-                if jobs:
-                    self._commit(jobs)
-                if task is not None:
-                    task.run()
-                self._catalog.checkpoint_wal(idle=False)
+                with self._writing:
+                    if jobs:
+                        self._post(self._commit(jobs))
+                    if task is not None:
+                        task.run()
+                    self._catalog.checkpoint_wal(idle=False)
         except StoreFailed as failed:
             # This thread touches the store no more, however long the process takes to end.
             self._fatal(failed)
@@ -163,20 +216,25 @@ class Committer:
         try:
             return self._queue.get(timeout=IDLE_SECONDS)
         except Empty:
-            self._catalog.checkpoint_wal(idle=True)
+            with self._writing:
+                self._catalog.checkpoint_wal(idle=True)
         try:
             return self._queue.get(timeout=QUIET_SECONDS)
         except Empty:
-            self._catalog.shrink_log()
+            with self._writing:
+                self._catalog.shrink_log()
         return self._queue.get()
 
-    def _commit(self, jobs: Sequence[Job]) -> None:
+    def _commit(self, jobs: Sequence[Job]) -> Callable[[], None]:
+        """Commit a batch; what it returns gives the outcomes, on the loop."""
         begun = self._monotonic()
         outcomes = self._outcomes(jobs)
         for job in jobs:
             if job.payload is not None:
                 job.payload.release()
-        self._committed(len(jobs), self._monotonic() - begun)
+        seconds = self._monotonic() - begun
+        self._brief = seconds <= HERE_SECONDS_MAX
+        self._committed(len(jobs), seconds)
         answers = list(zip(jobs, outcomes, strict=True))
 
         def deliver() -> None:
@@ -186,7 +244,7 @@ class Committer:
                 except Exception as bug:  # noqa: BLE001 - the others have their answers coming
                     self._report(bug)
 
-        self._post(deliver)
+        return deliver
 
     def _outcomes(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
         """The outcome of each; where a batch meets a bug of ours, its jobs go one by one, so that one suffers alone."""

@@ -12,7 +12,14 @@ from ckptclient.errors import Conflict, Internal, NoSpace
 from ckptd.core.change import Change, ManifestPart
 from ckptd.errors import StoreFailed
 from ckptd.store.catalog.interface import Catalog, Outcome
-from ckptd.store.committer import BATCH_BYTES_MAX, BATCH_COUNT_MAX, Committer, Job
+from ckptd.store.committer import (
+    BATCH_BYTES_MAX,
+    BATCH_COUNT_MAX,
+    HERE_COUNT_MAX,
+    HERE_SECONDS_MAX,
+    Committer,
+    Job,
+)
 from tests.waiting import wait_until
 
 CONFLICT = Conflict("another head")
@@ -84,20 +91,29 @@ class Bench:
     def __init__(self) -> None:
         self.catalog = FakeCatalog()
         self.posted: list[Callable[[], None]] = []
+        self._now = 0.0
         self.failures: list[StoreFailed] = []
         self.bugs: list[BaseException] = []
         self.batches: list[int] = []
         self.answers: list[tuple[int, Outcome]] = []
         self.sync_error: Exception | None = None
+        self.ending: list[Callable[[], None]] = []
+        """What runs at the end of the loop's turn."""
+        self.commit_seconds = 1.0
         self.committer = Committer(
             cast("Catalog", self.catalog),
             self.sync,
+            soon=self.ending.append,
             post=self.posted.append,
             fatal=self.failures.append,
             report=self.bugs.append,
-            monotonic=lambda: 0.0,
+            monotonic=self.monotonic,
             committed=lambda count, _: self.batches.append(count),
         )
+
+    def monotonic(self) -> float:
+        self._now += self.commit_seconds
+        return self._now
 
     def sync(self) -> None:
         self.catalog.log.append("sync")
@@ -111,8 +127,14 @@ class Bench:
         return Job(Change(number, 0), done, payload, (lambda change, _: change) if payload is not None else None)
 
     def submit(self, *numbers: int) -> None:
+        """In one turn of the loop."""
         for number in numbers:
             self.committer.submit(self.job(number))
+        self.end_turn()
+
+    def end_turn(self) -> None:
+        while self.ending:
+            self.ending.pop(0)()
 
     def run(self) -> None:
         """Commit everything that is queued, and turn the loop."""
@@ -234,6 +256,7 @@ def test_a_bug_in_taking_an_answer_keeps_none_from_the_others(bench: Bench) -> N
 def test_a_failed_store_is_fatal_and_nothing_more_is_answered_or_done(bench: Bench, where: str) -> None:
     failed = StoreFailed("the disk")
     bench.committer.submit(bench.job(FATAL if where == "apply" else 1, FakePayload([], 1)))
+    bench.end_turn()
     if where == "sync":
         bench.sync_error = failed
     elif where == "commit":
@@ -296,3 +319,82 @@ def test_the_catalog_is_told_of_a_moment_without_a_word(bench: Bench) -> None:
     wait_until(lambda: bench.catalog.tidied == [False, True])
     wait_until(lambda: bench.catalog.shrunk == 1)
     bench.committer.stop()
+
+
+@pytest.fixture
+def brief(bench: Bench) -> Iterator[Bench]:
+    """One whose thread has made a commit that was brief, and waits."""
+    bench.commit_seconds = HERE_SECONDS_MAX / 2
+    bench.catalog.gate.set()
+    bench.committer.start()
+    bench.submit(1)
+    wait_until(lambda: bool(bench.posted))
+    bench.turn()
+    yield bench
+    bench.catalog.gate.set()
+    bench.committer.stop()
+
+
+def where(bench: Bench) -> str:
+    """Whether what was submitted last was committed by the loop: its answer is there without another turn."""
+    before = len(bench.answers)
+    bench.submit(len(bench.answers) + 1)
+    here = len(bench.answers) > before
+    wait_until(lambda: here or bool(bench.posted))
+    bench.turn()
+    return "loop" if here else "thread"
+
+
+def test_a_lone_change_is_committed_by_the_loop(brief: Bench) -> None:
+    assert where(brief) == "loop"
+    assert brief.answers == [(1, (1,)), (2, (2,))]
+
+
+def test_the_first_commit_is_the_threads_for_nobody_knows_how_long_it_takes(bench: Bench) -> None:
+    bench.submit(1)
+    assert not bench.answers
+    bench.run()
+    assert bench.answers == [(1, (1,))]
+
+
+def test_after_a_long_commit_the_thread_commits_until_one_is_brief(brief: Bench) -> None:
+    brief.commit_seconds = HERE_SECONDS_MAX * 2
+    assert where(brief) == "loop"
+    assert where(brief) == "thread"
+    brief.commit_seconds = HERE_SECONDS_MAX / 2
+    assert [where(brief), where(brief)] == ["thread", "loop"]
+
+
+def test_now_and_then_the_thread_commits_and_looks_after_the_log(brief: Bench) -> None:
+    assert [where(brief) for _ in range(HERE_COUNT_MAX + 2)] == [*["loop"] * HERE_COUNT_MAX, "thread", "loop"]
+
+
+def test_two_of_one_turn_share_a_sync_in_the_thread(brief: Bench) -> None:
+    brief.submit(2, 3)
+    wait_until(lambda: bool(brief.posted))
+    assert brief.batches == [1, 2]
+
+
+def test_what_has_a_payload_is_the_threads(brief: Bench) -> None:
+    brief.committer.submit(brief.job(2, FakePayload([], 2)))
+    brief.end_turn()
+    wait_until(lambda: bool(brief.posted))
+
+
+def test_while_the_thread_writes_a_lone_change_queues(brief: Bench) -> None:
+    brief.catalog.gate.clear()
+    brief.catalog.entered.clear()
+    brief.submit(2, 3)
+    assert brief.catalog.entered.wait(10)
+    brief.submit(4)
+    brief.catalog.gate.set()
+    wait_until(lambda: len(brief.posted) == 2)
+    brief.turn()
+    assert [number for number, _ in brief.answers] == [1, 2, 3, 4]
+
+
+def test_a_store_that_fails_under_the_loop_answers_nobody(brief: Bench) -> None:
+    brief.submit(FATAL)
+    brief.submit(2)
+    assert [str(failure) for failure in brief.failures] == ["the disk"]
+    assert brief.answers == [(1, (1,))]
