@@ -5,25 +5,38 @@ the file's last hash. What is imported is named after its content, so that a sec
 """
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from types import UnionType
 from typing import BinaryIO, Final
 
 import msgpack
 
 from ckptclient import calls, results
 from ckptclient.calls import UNNUMBERED
-from ckptclient.errors import BadRequest, CkptdError, Conflict, NotFound
+from ckptclient.errors import BadRequest, CkptdError, Conflict, Damaged, NotFound
 from ckptclient.wire import params
 from ckptd.ctl import documents, moments, sending, shown
 from ckptd.ctl.answer import Answer, done
+from ckptd.ctl.exporting import PROGRESS_PART
 from ckptd.ctl.progressing import Bar
 from ckptd.ctl.session import Session
 from ckptd.store.export import Description, ExportedPart, Reading, read_export
 
 _NAME_DIGITS: Final = 16
+_PROGRESS_BYTES_MAX: Final = 1 << 20
+_PROGRESS: Final[Mapping[str, type | UnionType]] = {
+    "total": int | None,
+    "completed": int,
+    "step": str,
+    "batch": str | None,
+    "metadata": bytes,
+    "done": int,
+    "failed": int,
+    "updated_at": int,
+}
 
 
 def import_(session: Session, *, file: str, process: str | None, ttl: str) -> Answer:
@@ -60,10 +73,22 @@ def import_(session: Session, *, file: str, process: str | None, ttl: str) -> An
 def _checked(session: Session, path: Path, source: BinaryIO) -> Reading:
     read = read_export(source)
     with Bar(session, f"checking {path.name}", _plain_bytes(read.parts)) as bar:
-        for _, pieces in read.contents():
+        for part, pieces in read.contents():
+            if part.name == PROGRESS_PART:
+                _check_progress(b"".join(bar.through(pieces)) if part.size_bytes <= _PROGRESS_BYTES_MAX else b"")
             for _ in bar.through(pieces):
                 pass
     return read
+
+
+def _check_progress(raw: bytes) -> None:
+    """The one part that the daemon itself reads, when a worker takes the checkpoint up."""
+    try:
+        found = msgpack.unpackb(raw)
+    except (ValueError, TypeError, msgpack.UnpackException):
+        found = None
+    if not isinstance(found, dict) or any(not isinstance(found.get(name), kind) for name, kind in _PROGRESS.items()):
+        raise Damaged(f"part {PROGRESS_PART} of the export doesn't say where a process stood")
 
 
 def _parts(read: Reading, bar: Bar) -> list[sending.Sent]:

@@ -1,5 +1,6 @@
 """Checkpoints from one store into another, with real daemons, and on to the worker that goes on from them."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon import RunningDaemon
+from tests.waiting import wait_until
 
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith(("CKPTD_", "CHECKPOINT_"))}
 NOISE = os.urandom(5_000_000)
@@ -61,3 +63,73 @@ def test_a_state_travels_to_another_node_and_a_worker_goes_on_with_it(
     ckptctl(there, "import", str(file), "--process", "copy")
     ckptctl(there, "export", "copy@latest", str(back))
     assert ckptctl(here, "import", str(back), "--process", "train2")["size_bytes"] == exported["size_bytes"]
+
+
+def running(node: RunningDaemon, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "ckptd.ctl", *words, "--socket", str(node.socket)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRON)
+
+
+def large(node: RunningDaemon, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(os.urandom(1 << 20) * 64)
+    ckptctl(node, "put", "large", str(tmp_path / "large"))
+
+
+def test_an_export_that_is_killed_leaves_what_was_there_and_is_done_again(
+    nodes: tuple[RunningDaemon, RunningDaemon], tmp_path: Path
+) -> None:
+    here, _ = nodes
+    large(here, tmp_path)
+    file = tmp_path / "out" / "file"
+    file.parent.mkdir()
+    file.write_text("mine")
+    draft = file.with_name(".file.draft")
+    exporting = running(here, "export", "large@1", str(file), "--force")
+    wait_until(lambda: draft.exists() and draft.stat().st_size > 1 << 20, 30)
+    exporting.kill()
+    exporting.communicate()
+    assert [path.read_text() for path in file.parent.iterdir() if path != draft] == ["mine"]
+    ckptctl(here, "export", "large@1", str(file), "--force")
+    assert [path.name for path in file.parent.iterdir()] == ["file"]
+
+
+def test_a_daemon_that_dies_ends_an_export_without_a_file(
+    nodes: tuple[RunningDaemon, RunningDaemon], tmp_path: Path
+) -> None:
+    here, _ = nodes
+    large(here, tmp_path)
+    draft = tmp_path / ".file.draft"
+    exporting = running(here, "export", "large@1", str(tmp_path / "file"))
+    wait_until(lambda: draft.exists() and draft.stat().st_size > 1 << 20, 30)
+    here.kill()
+    _, said = exporting.communicate(timeout=60)
+    assert (exporting.returncode, "[UNREACHABLE]" in said) == (7, True)
+    assert not draft.exists()
+    assert not (tmp_path / "file").exists()
+
+
+def test_an_import_that_is_killed_has_saved_nothing_and_is_done_again(
+    nodes: tuple[RunningDaemon, RunningDaemon], tmp_path: Path
+) -> None:
+    here, there = nodes
+    large(here, tmp_path)
+    file = tmp_path / "file"
+    ckptctl(here, "export", "large@1", str(file), "--level", "0")
+    spool = there.store / "spool"
+    importing = running(there, "import", str(file))
+    wait_until(lambda: _written_bytes(there.pid, spool) > 1 << 20, 30)
+    importing.kill()
+    importing.communicate()
+    assert ckptctl(there, "ls")["checkpoints"] == []
+    assert ckptctl(there, "import", str(file))["imported"] is True
+    assert len(ckptctl(there, "ls")["checkpoints"]) == 1  # type: ignore[arg-type]
+
+
+def _written_bytes(pid: int, spool: Path) -> int:
+    """What the daemon has of uploads, which lie in files without a name."""
+    found = 0
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if os.readlink(link).startswith(str(spool)):
+                found += os.stat(link).st_size
+    return found

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from ckptclient.errors import UnknownProcess
@@ -116,3 +117,33 @@ def test_a_journal_that_stays_behind_is_named(tmp_path: Path) -> None:
         "a result journal of 41 records, which no export carries"
         in imported(tmp_path, said=replace(MADE, journal_position=41)).err
     )
+
+
+PROGRESS = {
+    "total": None,
+    "completed": 1,
+    "step": "a",
+    "batch": None,
+    "metadata": b"",
+    "done": 0,
+    "failed": 0,
+    "updated_at": 7,
+}
+
+
+@pytest.mark.parametrize(
+    ("progress", "code"),
+    [
+        (PROGRESS, 0),
+        ({**PROGRESS, "total": 4}, 0),
+        ({**PROGRESS, "completed": "1"}, 9),
+        ({**PROGRESS, "metadata": None}, 9),
+        ({"total": 4}, 9),
+        ([], 9),
+    ],
+)
+def test_progress_that_the_daemon_could_not_read_is_refused(progress: object, code: int, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(written(part("progress", msgpack.packb(progress)), description=MADE))
+    ran = run("import", str(tmp_path / "file"), replies=HERE)
+    assert ran.code == code
+    assert ("checkpoint.save" in ran.daemon.methods()) is (code == 0)
