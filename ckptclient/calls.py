@@ -324,6 +324,23 @@ def cleanup(
     return Call("store.cleanup", request, results.Cleaned.read, mutates=True)
 
 
+def verify(*, deep: bool = False, place: tuple[int, ...] = ()) -> Call[results.Verified]:
+    """A slice of a look at everything that is stored; go on with `place=next` until that is None."""
+    request = params.Verify(deep=deep, place=place)
+    # A recount of a large catalog takes its time.
+    return Call("store.verify", request, results.Verified.read, timeout_seconds=600.0)
+
+
+def damage() -> Call[results.DamageReport]:
+    """What is known to be damaged, and how far the scrub is."""
+    return Call("store.damage", params.Nothing(), results.DamageReport.read)
+
+
+def scrub(act: str) -> Call[results.Steered]:
+    """Begin a look at everything now (`start`), stop it (`pause`), go on (`resume`)."""
+    return Call("store.scrub", params.Scrub(request=UNNUMBERED, act=act), results.Steered.read, mutates=True)
+
+
 def health() -> Call[results.HealthReport]:
     """How the daemon and its store do: the score, what it is made of, and what would raise it."""
     return Call("health.report", params.Nothing(), results.HealthReport.read)

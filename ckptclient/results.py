@@ -564,6 +564,71 @@ class HealthReport(Answer):
 
 
 @answer
+class HitInfo(Answer):
+    """A checkpoint that can't be read whole."""
+
+    as_array: ClassVar[bool] = True
+    user: str
+    process_id: str
+    checkpoint_id: str
+
+
+@answer
+class FindingInfo(Answer):
+    """One thing that isn't as it was written; `pack` is empty and `offset` 0 where it isn't a place in a pack."""
+
+    message: str
+    pack: str
+    offset: int
+    size_bytes: int
+    chunk: bytes
+    checkpoints: tuple[HitInfo, ...]
+
+
+@answer
+class Verified(Answer):
+    """A slice of a look at everything; `next` is where to go on, nil at the end."""
+
+    stage: str
+    findings: tuple[FindingInfo, ...]
+    read_bytes: int
+    total_bytes: int
+    next: tuple[int, ...] | None
+
+
+@answer
+class DamageInfo(Answer):
+    """A place in a pack that can't be read as it was written."""
+
+    as_array: ClassVar[bool] = True
+    pack: str
+    offset: int
+    size_bytes: int
+    how: str
+    found_at: int
+
+
+@answer
+class DamageReport(Answer):
+    """What is quarantined, which checkpoints that hits, and how far the scrub is."""
+
+    paused: bool
+    oldest_at: int | None
+    listed_at: int | None
+    period_seconds: float
+    faults: int
+    damage: tuple[DamageInfo, ...]
+    checkpoints: tuple[HitInfo, ...]
+
+
+@answer
+class Steered(Answer):
+    """Whether the scrub is paused now."""
+
+    paused: bool
+
+
+@answer
 class SettingInfo(Answer):
     """One setting in force, and where it came from."""
 

@@ -18,6 +18,7 @@ from ckptd.loops.checking import check
 from ckptd.loops.cleanup import clean
 from ckptd.loops.monitor import watch
 from ckptd.loops.proving import prove
+from ckptd.loops.scrub import scrub
 from ckptd.loops.tending import tend
 from ckptd.observe import log
 from ckptd.observe.metrics import Metrics
@@ -35,6 +36,7 @@ from ckptd.service.proving import Proving
 from ckptd.service.registration import Registration
 from ckptd.service.restoring import Restoring
 from ckptd.service.saving import Saving
+from ckptd.service.scrubbing import Scrubbing
 from ckptd.service.services import Services
 from ckptd.service.space import Space
 from ckptd.service.table import Table
@@ -53,6 +55,7 @@ from ckptd.store.ingest import Ingest
 from ckptd.store.medium import CATALOG_NAME, EX_TEMPFAIL
 from ckptd.store.offline import PACKS_NAME, Offline, visit
 from ckptd.store.reader import PartReader
+from ckptd.store.verify import PackCheck
 
 LOG = log.get(__name__)
 
@@ -60,6 +63,9 @@ RANDOM_BYTES = 16
 """Of a lineage, an incarnation, a member."""
 
 CHUNK_KEY_BYTES = 32
+
+LOOKING_BYTES = 8 << 20
+"""Plain bytes that the scrub keeps of chunks that the next ones may be differences to."""
 
 
 @dataclass(slots=True)
@@ -81,6 +87,7 @@ class Assembled:
         """What must be done before the first request: the process table is rebuilt."""
         await self.space.look()
         await self.services.maintenance.recall()
+        await self.services.scrubbing.recall()
         await self.expiring.time.recall()
         await self.services.processes.restore_table()
 
@@ -147,6 +154,15 @@ def compose(
     monitor = Monitor(context, space, _series(store.path / "series") if read_only is None else None, catalog_files)
     proving = Proving(context, restoring, reader)
     monitor.sources.append(proving.figures)
+    # With a memory of its own: what it reads must not push out what saves and restores need next.
+    looking = Chains(chunks, catalog.chunk_key, LOOKING_BYTES)
+    scrubbing = Scrubbing(
+        context,
+        chunks,
+        lambda thorough: catalog.quick_check(thorough=thorough),
+        lambda decode: PackCheck(chunks, looking, decode=decode),
+    )
+    monitor.sources.append(scrubbing.figures)
     services = Services(
         registration=Registration(context, restoring, lambda: random_bytes(RANDOM_BYTES)),
         processes=processes,
@@ -157,6 +173,7 @@ def compose(
         maintenance=maintenance,
         monitor=monitor,
         proving=proving,
+        scrubbing=scrubbing,
     )
     committer.start()
     loops: list[Callable[[], Coroutine[Any, Any, None]]] = [
@@ -169,6 +186,7 @@ def compose(
         _drop_orphans(catalog, chunks)
         loops.append(lambda: clean(clock, config, backend, maintenance))
         loops.append(lambda: prove(clock, config, proving))
+        loops.append(lambda: scrub(clock, scrubbing))
     closing = (ingest.close, backend.close, uploads.close, chunks.close, monitor.close)
     return Assembled(services, context, committer, metrics, catalog.lineage, space, expiring, loops, catalog, closing)
 

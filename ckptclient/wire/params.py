@@ -408,6 +408,26 @@ class Cleanup(Params):
 
 
 @parameters
+class Verify(Params):
+    """A slice of a look at everything that is stored; `place` is where the last one said to go on."""
+
+    deep: Bool = False
+    place: Annotated[tuple[int, ...], Many(Int(), 3)] = ()
+
+
+SCRUB_ACTS = ("start", "pause", "resume")
+ScrubAct = Annotated[str, Choice(SCRUB_ACTS)]
+
+
+@parameters
+class Scrub(Params):
+    """The background look at everything shall begin now, stop, or go on."""
+
+    request: RequestNumber
+    act: ScrubAct
+
+
+@parameters
 class Mutate(Params):
     """Something is done to the store as a whole."""
 

@@ -69,6 +69,8 @@ RULES: Final[Sequence[Rule]] = (
     Rule("failed_writes", "count", 0, 10, 32, "{} writes failed by no fault of the worker in 10 m"),
     Rule("fenced_writes", "count", 0, 50, 10, "{} requests in 10 m were of workers that another one had replaced"),
     Rule("damaged_state", "count", 0, 2, 32, "{} processes have a damaged checkpoint where a recovery looks first"),
+    Rule("damage", "count", 0, 10, 32, "{} places of what is stored are damaged"),
+    Rule("scrub_age", "times", 1.0, 3.0, 16, "the oldest look at what is stored was {} the scrub's period ago"),
     Rule("rpo", "times", RPO_TIMES, 6.0, 24, "a crash would cost the most exposed process {} its target"),
     Rule("stalled_work", "count", 0, 2, 24, "{} processes do nothing while their workers live"),
     Rule("commit_latency", "times", 3.0, 15.0, 24, "a commit takes {} what it took over the last day"),

@@ -86,6 +86,7 @@ _STATUS = (
     "limit_bytes", "used_bytes", "free_bytes", "commits", "last_cleanup",
 )  # fmt: skip
 _HEALTH = ("at", "score", "level", "components", "trends", "recommendations")
+_DAMAGE = ("paused", "oldest_at", "listed_at", "period_seconds", "faults", "damage", "checkpoints")
 _STATS = ("status_counts", "type_counts", "total_size_bytes", "storage_path")
 _WELCOME = ("version", "server", "lineage", "role", "uid", "limits", "pid")
 
@@ -132,6 +133,9 @@ SURFACE: Final[tuple[Method, ...]] = (
     Method("store.status", p.Nothing, _STATUS, _WORKER, False, lambda s: s.maintenance.status),
     Method("store.stats", p.Nothing, _STATS, _WORKER, False, lambda s: s.maintenance.stats),
     Method("store.cleanup", p.Cleanup, ("expired", "purged", "freed_bytes", "waits", "endings"), _WORKER, True, lambda s: s.maintenance.cleanup),
+    Method("store.verify", p.Verify, ("stage", "findings", "read_bytes", "total_bytes", "next"), _OPERATOR, False, lambda s: s.scrubbing.verify),
+    Method("store.damage", p.Nothing, _DAMAGE, _OPERATOR, False, lambda s: s.scrubbing.damage),
+    Method("store.scrub", p.Scrub, ("paused",), _OPERATOR, True, lambda s: s.scrubbing.steer),
     Method("health.report", p.Nothing, _HEALTH, _WORKER, False, lambda s: s.monitor.report),
     Method("config.show", p.Nothing, ("settings",), _OPERATOR, False, lambda s: s.maintenance.show_config),
     Method("config.reload", p.Mutate, ("changed", "restart"), _OPERATOR, True, lambda s: s.maintenance.reload_config),

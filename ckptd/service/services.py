@@ -11,6 +11,7 @@ from ckptd.service.processes import Processes
 from ckptd.service.proving import Proving
 from ckptd.service.registration import Registration
 from ckptd.service.saving import Saving
+from ckptd.service.scrubbing import Scrubbing
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +27,4 @@ class Services:
     maintenance: Maintenance
     monitor: Monitor
     proving: Proving
+    scrubbing: Scrubbing

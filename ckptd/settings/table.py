@@ -31,6 +31,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "checkpoint": tree.Checkpoint,
     "cleanup": tree.Cleanup,
     "proof": tree.Proof,
+    "scrub": tree.Scrub,
     "process": tree.Process,
     "limits": tree.Limits,
     "roles": tree.Roles,
@@ -125,6 +126,10 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("proof.interval", "interval_seconds", duration("1 min", "365 d", "only when asked"), "24 h",
         "How often the newest checkpoint of each process is read whole, so that damage is known before it is needed.", reloadable=True),
     Setting("proof.rate", "rate_bytes", size("64 KiB", "10 GiB"), "16 MiB", "How much of that is read in a second.", reloadable=True),
+
+    Setting("scrub.period", "period_seconds", duration("1 min", "3650 d", "only when asked"), "30 d",
+        "Within which everything that is stored is read again and compared; begun at half of it.", reloadable=True),
+    Setting("scrub.rate", "rate_bytes", size("64 KiB", "10 GiB"), "16 MiB", "How much of that is read in a second; a quarter while others save.", reloadable=True),
 
     Setting("process.lease", "lease_seconds", duration("100 ms", "1 d"), "60 s", "How long a silent holder keeps its process; any word of it renews.", reloadable=True),
     Setting("process.grace", "grace_seconds", duration("100 ms", "1 d"), "30 s", "How long a worker whose connection broke may come back under its epoch.", reloadable=True),

@@ -104,6 +104,14 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
+class Scrub:
+    """How often, and how fast, everything that is stored is read again."""
+
+    period_seconds: float
+    rate_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Process:
     """How long a silent holder is waited for, and how often an item may kill its worker."""
 
@@ -165,6 +173,7 @@ class Config:
     checkpoint: Checkpoint
     cleanup: Cleanup
     proof: Proof
+    scrub: Scrub
     process: Process
     limits: Limits
     roles: Roles

@@ -24,6 +24,13 @@ SHAPES: dict[tuple[str, ...], type[Answer]] = {
     for kind in vars(results).values()
     if isinstance(kind, type) and issubclass(kind, Answer) and kind is not Answer
 }
+OPERATORS: dict[str, Map] = {
+    "config.show": {},
+    "config.reload": {},
+    "store.verify": {},
+    "store.damage": {},
+    "store.scrub": {"act": "resume"},
+}
 MUTATING = {row.name for row in SURFACE if row.mutates}
 
 
@@ -101,9 +108,9 @@ def wire(socket: Path) -> Iterator[Wire]:
     wire.ask("health.report")
     wire.ask("store.cleanup")
     wire.ask("events.read")
-    for method in ("config.show", "config.reload"):
+    for method, given in OPERATORS.items():
         try:
-            wire.ask(method)
+            wire.ask(method, **given)
         except CkptdError as refusal:
             if refusal.code != "DENIED":
                 raise

@@ -497,8 +497,11 @@ class Catalog(Protocol):
     def shrink_log(self) -> None:
         """Called when nobody has written for a while: give back what a backend's log takes on disk."""
 
-    def quick_check(self) -> Sequence[str]:
-        """What is wrong with the catalog's file; empty when nothing. By any thread; nobody who saves waits for it."""
+    def quick_check(self, *, thorough: bool = False) -> Sequence[str]:
+        """What is wrong with the catalog's file; empty when nothing. By any thread; nobody who saves waits for it.
+
+        `thorough` compares indexes with tables too, which takes several times as long.
+        """
 
     def close(self) -> None:
         """End cleanly."""

@@ -285,7 +285,7 @@ class MemoryCatalog:
     def shrink_log(self) -> None:
         """There is no log."""
 
-    def quick_check(self) -> Sequence[str]:
+    def quick_check(self, *, thorough: bool = False) -> Sequence[str]:
         """There is no file."""
         return []
 

@@ -197,12 +197,12 @@ class SqliteCatalog:
         finally:
             self._connection.set_busy_timeout(LOCK_WAIT_MS)
 
-    def quick_check(self) -> Sequence[str]:
+    def quick_check(self, *, thorough: bool = False) -> Sequence[str]:
         """What is wrong with the file; empty when nothing. Reads by a connection of its own, so any thread may ask."""
         connection = apsw.Connection(self._name, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         try:
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-            rows = list(connection.execute("PRAGMA quick_check(10)"))
+            rows = list(connection.execute(f"PRAGMA {'integrity_check' if thorough else 'quick_check'}(10)"))
         except (apsw.CorruptError, apsw.NotADBError, apsw.IOError) as error:
             return [str(error)]
         finally:
