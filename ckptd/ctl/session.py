@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from ckptclient import clock as monotonic_clock
 from ckptclient.calls import Call
-from ckptclient.errors import BadRequest, TimedOut, Unreachable
+from ckptclient.errors import BadRequest, NoStore, TimedOut, Unreachable
 from ckptclient.results import Welcome
 from ckptd.clock import Clock, SystemClock
 from ckptd.ctl.shown import View
@@ -179,7 +179,10 @@ class Session:
         store = self.common.store
         if store is None or self.common.socket or self._answered:
             return False
-        found = self.world.offline(Path(store))
+        try:
+            found = self.world.offline(Path(store))
+        except NoStore:
+            return False  # there is nothing to be read: a daemon would make a store
         self.close()
         self._daemon = found
         if not self.common.json:

@@ -97,9 +97,10 @@ def test_a_store_that_a_daemon_has_is_not_opened(node: RunningDaemon) -> None:
     assert (said["code"], str(node.pid) in said["message"]) == ("BUSY", True)
 
 
-def test_a_directory_without_a_store_is_said(tmp_path: Path) -> None:
+def test_where_there_is_no_store_a_daemon_is_what_is_missing(tmp_path: Path) -> None:
     ran = run("ls", "--store", str(tmp_path), replies={"checkpoint.list": Unreachable("no daemon answers")})
-    assert (ran.code, ran.out) == (10, "")
+    assert (ran.code, ran.out) == (7, "")
+    assert f"ckptd --private --store {tmp_path}" in ran.err
 
 
 @pytest.mark.parametrize(
