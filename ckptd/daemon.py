@@ -8,6 +8,7 @@ Not for: assembling (`compose`), or the command line (`cli`).
 """
 
 import asyncio
+import gc
 import itertools
 import os
 import resource
@@ -210,6 +211,9 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, self._hung_up)
 
     async def _serve(self, hub: Hub, store: Assembled) -> None:
+        # What is here by now stays: the collector need not walk it each time that it looks for what doesn't.
+        gc.collect()
+        gc.freeze()
         sd.notify("READY=1", self._status())
         LOG.info(
             "ready",

@@ -263,6 +263,8 @@ class Hold:
 
     def _raise_failure(self) -> None:
         self._outbox.check()
+        if not self._saves:
+            return
         done = [job for job in self._saves if job.done]
         for job in done:
             self._saves.remove(job)  # one by one: the sender may be adding another
