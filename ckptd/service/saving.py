@@ -16,6 +16,7 @@ from ckptd.core import lease, manifest
 from ckptd.core.cadence import smooth_cost
 from ckptd.core.change import Answer, Change, CheckpointType, Claim, Guard, ManifestPart, NewCheckpoint
 from ckptd.core.ids import CheckpointKey, Epoch, RequestId
+from ckptd.core.lifetimes import lifetime_class
 from ckptd.core.naming import checkpoint_id
 from ckptd.core.process_table import ENDS, Act, Mode, State
 from ckptd.core.retention import Lifetimes, expires_at
@@ -238,7 +239,11 @@ class Saving:
     def _prepare(self, asked: _Asked, parts: Sequence[Part]) -> Prepared:
         try:
             return self._ingest.prepare(
-                asked.caller.uid, parts, asked.at, asked.entry.key if asked.entry is not None else None
+                asked.caller.uid,
+                parts,
+                asked.at,
+                asked.entry.key if asked.entry is not None else None,
+                lifetime_class(asked.at, asked.expires_at),
             )
         except StoreFailed as failed:
             self._fatal(failed)
