@@ -55,6 +55,7 @@ from ckptd.store.ingest import Ingest
 from ckptd.store.medium import CATALOG_NAME, EX_TEMPFAIL
 from ckptd.store.offline import PACKS_NAME, Offline, visit
 from ckptd.store.reader import PartReader
+from ckptd.store.staging import Pool
 from ckptd.store.verify import PackCheck
 
 LOG = log.get(__name__)
@@ -145,7 +146,7 @@ def compose(
     reader = PartReader(chains)
     restoring = Restoring(backend, reader)
     space = Space(backend, store.path, config, keeps_reserve=read_only is None)
-    uploads = Uploads(spool)
+    uploads = Uploads(spool, _staging(config))
     processes = Processes(context, lambda: random_bytes(RANDOM_BYTES))
     browsing = Browsing(context, restoring, space)
     expiring = Expiring(context, space)
@@ -216,6 +217,11 @@ def _catalog(path: Path, now: int, random_bytes: Callable[[int], bytes], read_on
     if read_only is not None:
         return look_at_catalog(path, read_only)
     return open_catalog(path, random_bytes(RANDOM_BYTES), random_bytes(CHUNK_KEY_BYTES), now)
+
+
+def _staging(config: Callable[[], Config]) -> Pool:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Pool(lambda: int(config().staging.share * memory), lambda: int(config().staging.user_share * memory))
 
 
 def _series(path: Path) -> Series | None:

@@ -186,6 +186,7 @@ class Daemon:
             store.metrics,
         )
         deaths.told = lambda holder, death: hub.begin(services.processes.died(holder, death))
+        services.saving.behind.begin = hub.begin
         services.maintenance.connections = lambda: hub.slots.taken
         services.monitor.told = self._heard_of_health
         return hub

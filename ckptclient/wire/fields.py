@@ -192,7 +192,7 @@ class Params(Shape):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls._met = {}
+        cls._table, cls._met = None, {}
 
     @classmethod
     def table(cls) -> tuple[Column, ...]:

@@ -26,6 +26,7 @@ from ckptd.settings.policies import POLICIES
 
 SECTIONS: Final[Mapping[str, type[Any]]] = {
     "store": tree.Store,
+    "staging": tree.Staging,
     "archive": tree.Archive,
     "retention": tree.Retention,
     "checkpoint": tree.Checkpoint,
@@ -95,6 +96,9 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("store.reserve", "reserve_bytes_max", size("1 MiB", "1 GiB", "none"), "64 MiB",
         "Kept free to delete on a full disk; never more than 1 % of the file system."),
     Setting("store.read_only", "read_only", BOOLEAN, False, "Serve what is there and write nothing, not even to the catalog."),
+
+    Setting("staging.share", "share", SHARE, "25 %", "The share of the machine's memory that large saves may be staged in; beyond it they cross in pieces.", reloadable=True),
+    Setting("staging.user_share", "user_share", SHARE, "20 %", "The same for one user.", private="25 %", reloadable=True),
 
     Setting("archive.path", "path", OPTIONAL_PATH, "", "Where old checkpoints of completed processes move; none keeps them in the store.",
         original="CHECKPOINT_BACKUP_PATH"),

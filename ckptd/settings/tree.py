@@ -45,6 +45,14 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Staging:
+    """The shared memory in which large parts cross: shares of the machine's memory."""
+
+    share: float
+    user_share: float
+
+
+@dataclass(frozen=True, slots=True)
 class Archive:
     """Where old ones move."""
 
@@ -168,6 +176,7 @@ class Config:
     socket_group: str
     idle_exit_seconds: float
     store: Store
+    staging: Staging
     archive: Archive
     retention: Retention
     checkpoint: Checkpoint
