@@ -42,7 +42,7 @@ from ckptd.service.space import Space
 from ckptd.service.table import Table
 from ckptd.service.uploads import Uploads
 from ckptd.service.workers import Workers
-from ckptd.settings.tree import Config
+from ckptd.settings.tree import Config, Store
 from ckptd.store.catalog.interface import Catalog
 from ckptd.store.catalog.sqlite import SqliteCatalog, look_at_catalog, open_catalog
 from ckptd.store.chains import Chains
@@ -139,7 +139,7 @@ def compose(
         chunks,
         holds,
         chains,
-        Choice(store.compression_level, store.delta_depth_max, store.array_delta_depth_max),
+        _choice(store),
     )
     table = Table(lambda policy: cadence_of(policy, config()))
     context = Context(backend, table, Events(backend), workers, clock, config, metrics, Interruptions(), read_only)
@@ -241,6 +241,12 @@ def _drop_orphans(catalog: Catalog, chunks: Packs) -> None:
     for name in orphans:
         LOG.info("a pack that nothing refers to is removed", pack=name)
         chunks.unlink(name)
+
+
+def _choice(store: Store) -> Choice:
+    return Choice(
+        store.compression_level, store.delta_depth_max, store.array_delta_depth_max, store.tight_compression_level
+    )
 
 
 def _committer(

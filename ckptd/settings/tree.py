@@ -40,6 +40,7 @@ class Store:
     compression_level: int  # zstd's; 0 stores raw
     delta_depth_max: int  # 0 stores no deltas
     array_delta_depth_max: int
+    tight_compression_level: int  # zstd's, where there is time
     reserve_bytes_max: int
     read_only: bool
 

@@ -25,7 +25,7 @@ from ckptd.core.manifest import bodies_hash
 from ckptd.store import encodings
 from ckptd.store.catalog.interface import Catalog, CatalogReader, ChunkRow
 from ckptd.store.chains import Chains
-from ckptd.store.chunking import DOCUMENT, DOCUMENT_BYTES_MAX, PIECE_BYTES, Cut, cut, units
+from ckptd.store.chunking import ARRAY, DOCUMENT, DOCUMENT_BYTES_MAX, PIECE_BYTES, Cut, cut, units
 from ckptd.store.chunks.interface import ChunkStore, PrivatePacks
 from ckptd.store.forms import Form, parse
 from ckptd.store.holds import Holds
@@ -260,7 +260,8 @@ class Ingest:
     def _depth_max(self, save: _Save, one: Cut) -> int:
         if _is_whole_document(save, one):
             return self._choice.depth_max
-        return self._choice.array_depth_max if save.forms[one.part].element_bytes > 1 else 0
+        form = save.forms[one.part]
+        return self._choice.array_depth_max if form.kind == ARRAY or form.element_bytes > 1 else 0
 
     def close(self) -> None:
         """End the pool; nothing may be in work."""
