@@ -153,8 +153,6 @@ def compose(
     maintenance = Maintenance(context, chunks, holds, space, expiring, store.path, __version__, reload)
     catalog_files = [store.path / name for name in (CATALOG_NAME, f"{CATALOG_NAME}-wal")]
     monitor = Monitor(context, space, _series(store.path / "series") if read_only is None else None, catalog_files)
-    proving = Proving(context, restoring, reader)
-    monitor.sources.append(proving.figures)
     # With a memory of its own: what it reads must not push out what saves and restores need next.
     looking = Chains(chunks, catalog.chunk_key, LOOKING_BYTES)
     scrubbing = Scrubbing(
@@ -163,7 +161,8 @@ def compose(
         lambda thorough: catalog.quick_check(thorough=thorough),
         lambda decode: PackCheck(chunks, looking, decode=decode),
     )
-    monitor.sources.append(scrubbing.figures)
+    proving = Proving(context, restoring, reader, scrubbing.report)
+    monitor.sources += (scrubbing.figures, proving.figures)
     services = Services(
         registration=Registration(context, restoring, lambda: random_bytes(RANDOM_BYTES)),
         processes=processes,
