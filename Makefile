@@ -13,10 +13,10 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv demo test lint types contracts ci crash bench lock install-systemd clean
+.PHONY: help venv demo test lint types contracts ci crash faults sweep bench lock install-systemd clean
 
 help:  ## show this list
-	@echo "targets (ARGS='...' is passed on to demo, test, crash and bench):"
+	@echo "targets (ARGS='...' is passed on to demo, test, crash, faults, sweep and bench):"
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-24s%s\n", $$1, $$2 }'
 	@echo "ok: make demo and make test are the two to begin with"
 
@@ -59,6 +59,14 @@ ci:  ## what CI runs: lint, types, contracts, tests (as root it installs the too
 
 crash: $(READY)  ## random work with SIGKILL at random moments: nothing acknowledged may be lost
 	$(BIN)/python -m tests.crash $(ARGS)
+	@echo "ok: nothing acknowledged was lost"
+
+faults: $(READY)  ## calls that fail, power that goes, at many points: each tier, and daemons that are broken on purpose
+	$(BIN)/python -m tests.faults $(ARGS)
+	@echo "ok: nothing acknowledged was lost, and what is broken was caught"
+
+sweep: $(READY)  ## the fault sweep at every k: about an hour
+	$(BIN)/python -m tests.faults --tier sweep --size 1 --whole $(ARGS)
 	@echo "ok: nothing acknowledged was lost"
 
 bench: $(READY)  ## measure against the peers, in one run

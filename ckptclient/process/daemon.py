@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from ckptclient.calls import Call
-from ckptclient.staging import Staging
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -23,10 +22,6 @@ class Daemon(Protocol):
     @property
     def connection(self) -> int:
         """Names the connection that is there."""
-
-    @property
-    def staging(self) -> Staging:
-        """Its staging buffers."""
 
     def call(self, call: Call[T], timeout: float | None = None) -> T:
         """Make a call and wait for its answer."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from ckptclient.errors import BadRequest, Denied
 from ckptclient.wire import params
 from ckptd.core.change import Change, EventRow
+from ckptd.core.ids import PackKey
 from ckptd.core.process_table import State
 from ckptd.observe import log
 from ckptd.service import views
@@ -124,17 +125,13 @@ class Maintenance:
 
     async def _unlink_packs(self) -> None:
         """The file first: a row without a file is found again, a file without a row would be lost space."""
+        for key, name in await self._context.backend.tend(lambda catalog: catalog.dead_packs()):
 
-        def drop(catalog: Catalog) -> bool:
-            # Asked and done in one slice: a save may append to a pack that was dead a moment ago.
-            dead = catalog.dead_packs(1)
-            for key, name in dead:
+            def drop(catalog: Catalog, key: PackKey = key, name: str = name) -> None:
                 self._chunks.unlink(name)
                 catalog.drop_pack(key)
-            return bool(dead)
 
-        while await self._context.backend.tend(drop):
-            pass
+            await self._context.backend.tend(drop)
 
     async def _warn_of_abandonment(self, now: int) -> None:
         """Tell of processes that will stop protecting their newest state, once each: those that came near since the last run."""

@@ -6,9 +6,10 @@ changes. Death is known from the kernel; a lost connection alone only begins the
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
-from ckptclient.errors import BadRequest, Conflict, UnknownProcess
+from ckptclient.errors import BadRequest, Conflict, Fenced, UnknownProcess
 from ckptclient.wire import params
 from ckptd.core import attempts, lease
 from ckptd.core.attempts import Death
@@ -227,7 +228,10 @@ class Processes:
             events=(event,),
         )
         self._context.interruptions.count += 1
-        await self._context.backend.commit(change)
+        try:
+            await self._context.backend.commit(change)
+        except Fenced:
+            return  # somebody took the process over meanwhile, and holds it; the dead worker's others are still to do
         entry.deaths += counted
         entry.got_further = False
         self.ended(entry, Act.INTERRUPT)
@@ -238,9 +242,11 @@ class Processes:
         found = await self._suspicion(entry, death, worker)
         if found is not None:
             guard = Guard(entry.key, entry.epoch)
-            await self._context.backend.commit(
-                Change(self._context.clock.now(), entry.uid, guard=guard, suspicion=found, progress=entry.progress())
+            change = Change(
+                self._context.clock.now(), entry.uid, guard=guard, suspicion=found, progress=entry.progress()
             )
+            with suppress(Fenced):
+                await self._context.backend.commit(change)
 
     async def _suspicion(self, entry: Entry, death: Death, worker: tuple[bytes, int, int]) -> Suspicion | None:
         announced = entry.announced.pop(worker, None)

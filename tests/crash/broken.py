@@ -44,8 +44,13 @@ def _apply_early(self: SqliteCatalog, batch: Sequence[Change]) -> Sequence[Outco
     return outcomes
 
 
-if __name__ == "__main__":
+def install() -> None:
+    """Break the catalog of this process."""
     SqliteCatalog.transaction = _transaction  # type: ignore[method-assign]
     SqliteCatalog.apply = _apply_early  # type: ignore[method-assign]
     SqliteCatalog.checkpoint_wal = lambda self, idle: None  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    install()
     sys.exit(cli.main())

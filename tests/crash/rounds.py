@@ -13,8 +13,8 @@ from pathlib import Path
 from ckptclient import calls
 from ckptclient.sync import Client
 from ckptclient.wire import limits, params as p
-from tests.crash.daemon import Daemon
-from tests.crash.truth import Found, faults, read_logs
+from ckptd.ctl.selftest.running import Daemon
+from ckptd.ctl.selftest.truth import Found, faults, read_logs
 from tests.waiting import wait_until
 
 WORKERS = 4
@@ -45,7 +45,7 @@ class Run:
     def __init__(self, directory: Path, module: str = "ckptd") -> None:
         self._logs = directory / "logs"
         self._logs.mkdir(parents=True)
-        self.daemon = Daemon(directory / "store", directory / "s.sock", directory / "daemon.log", module)
+        self.daemon = Daemon(directory / "store", directory / "s.sock", directory / "daemon.log", ("-m", module))
         self.acknowledged = 0
 
     def round(self, plan: Plan) -> list[str]:
@@ -83,8 +83,8 @@ class Run:
 
     def _worker(self, seed: str, number: int) -> "subprocess.Popen[bytes]":
         log = self._log(seed, number)
-        arguments = [str(self.daemon.socket), str(log), f"{seed}-{number}", *PROCESSES]
-        return subprocess.Popen([sys.executable, "-m", "tests.crash.worker", *arguments], stdin=subprocess.DEVNULL)
+        arguments = [str(self.daemon.socket), str(log), f"{seed}-{number}", "0", *PROCESSES]
+        return subprocess.Popen([sys.executable, "-m", "ckptd.ctl.selftest.work", *arguments], stdin=subprocess.DEVNULL)
 
     def _look(self) -> Found:
         """Everything that the store shows, over the socket."""

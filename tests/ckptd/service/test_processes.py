@@ -6,6 +6,7 @@ import pytest
 
 from ckptclient.errors import UnknownProcess
 from ckptclient.wire import params as p
+from ckptd.core.ids import Token
 from tests.ckptd.service.node import Node, Worker
 
 SIGABRT, SIGKILL = 6, 9
@@ -240,3 +241,19 @@ async def test_a_list_is_paged_and_filtered(node: Node) -> None:
     assert names == ["p4", "p3", "p2", "p1", "p0"]
     running = await list_(worker.caller, p.ListProcesses(states=("running",), task_id="even"))
     assert [one["process_id"] for one in running["processes"]] == ["p2", "p0"]  # type: ignore[attr-defined]
+
+
+async def test_a_death_that_meets_a_takeover_still_interrupts_what_else_its_worker_held(node: Node) -> None:
+    worker, other = node.worker(1), node.worker(2)
+    taken, left = (await worker.register("taken"))["token"], (await worker.register("left"))["token"]
+    entry = node.inside.context.table.get(Token.unpack(taken).process)
+    assert entry is not None
+    await other.register("taken", takeover=True)
+    now = node.inside.context.table.get(entry.key)
+    assert now is not None
+    # As between the commit of the claim and the moment at which the table hears of it.
+    now.epoch, now.holder = entry.epoch, worker.holder
+    await worker.dies(SIGKILL)
+    assert (await other.show("taken"))["epoch"] == 2
+    assert (await worker.show("left"))["state"] == "interrupted"
+    assert left

@@ -10,7 +10,6 @@ from ckptd.store.catalog.sqlite import open_catalog
 from tests.ckptd.store.catalog.changes import CHUNK_KEY, LINEAGE, NOW, save, take
 from tests.ckptd.store.catalog.conformance import Conformance, World
 from tests.ckptd.store.catalog.looking_after import LookingAfter
-from tests.ckptd.store.catalog.moving import Moving
 
 
 class _Disk:
@@ -41,7 +40,7 @@ def test_a_log_that_has_grown_is_cut_off_unless_somebody_reads(tmp_path: Path, m
     catalog.close()
 
 
-class TestSqlite(Conformance, LookingAfter, Moving):
+class TestSqlite(Conformance, LookingAfter):
     @pytest.fixture
     def world(self, tmp_path: Path) -> World:
         return _Disk(tmp_path / "catalog.db")

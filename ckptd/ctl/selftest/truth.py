@@ -8,7 +8,7 @@
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,44 +37,74 @@ class Asked:
     deletes: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
     registered: list[Line] = field(default_factory=list)
+    cleans: bool = False
+    """Whether a cleanup was asked for: with a trash that keeps nothing, what was deleted is gone then."""
     acknowledged: list[tuple[Line, Line]] = field(default_factory=list)
     """(asked, answered) of everything that was written under an epoch."""
 
 
-def read_logs(paths: Iterable[Path]) -> Asked:
-    """Sort the lines of all logs; the last line of a killed worker may be cut off."""
+def lines(path: Path) -> list[Line]:
+    """A worker's notes; the last line of a killed worker may be cut off."""
+    found = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            found.append(json.loads(text))
+        except ValueError:
+            continue
+    return found
+
+
+def asked_in(logs: Iterable[Sequence[Line]], counts: Callable[[Line], bool] = lambda line: True) -> Asked:
+    """The lines of all logs, sorted: those that count."""
     asked = Asked()
-    for path in paths:
+    for log in logs:
         begun: dict[str, Line] = {}
-        for text in path.read_text().splitlines():
-            try:
-                line = json.loads(text)
-            except ValueError:
-                continue
+        for line in filter(counts, log):
             _sort(line, begun, asked)
     return asked
 
 
+def read_logs(paths: Iterable[Path]) -> Asked:
+    """The lines of all logs, sorted."""
+    return asked_in(map(lines, paths))
+
+
 def _sort(line: Line, begun: dict[str, Line], asked: Asked) -> None:
-    what, name = line["what"], line["id"]
-    if what.endswith("?"):
-        begun[name] = line
-    if what == "save?":
-        asked.saves[line["sha256"]] = line
-    elif what == "record?":
-        asked.records |= dict.fromkeys(line["items"], line)
-    elif what == "delete?":
-        asked.deletes.add(line["checkpoint"])
-    elif what == "delete":
-        asked.deleted.add(line["checkpoint"])
-    elif what == "register":
-        asked.registered.append(line)
-    if what in ("save", "record", "end"):
-        asked.acknowledged.append((begun[name], line))
-    if what == "save":
-        asked.saved[line["checkpoint"]] = line
-    elif what == "record":
-        asked.recorded.append(line)
+    if line["what"].endswith("?"):
+        begun[line["id"]] = line
+        _sort_question(line, asked)
+        return
+    _sort_answer(line, asked)
+    if line["what"] in ("save", "record", "end"):
+        asked.acknowledged.append((begun[line["id"]], line))
+
+
+def _sort_question(line: Line, asked: Asked) -> None:
+    match line["what"]:
+        case "save?":
+            asked.saves[line["sha256"]] = line
+        case "record?":
+            asked.records |= dict.fromkeys(line["items"], line)
+        case "delete?":
+            asked.deletes.add(line["checkpoint"])
+        case "clean?":
+            asked.cleans = True
+        case _:
+            pass  # what leaves nothing that could be looked for
+
+
+def _sort_answer(line: Line, asked: Asked) -> None:
+    match line["what"]:
+        case "save":
+            asked.saved[line["checkpoint"]] = line
+        case "record":
+            asked.recorded.append(line)
+        case "delete":
+            asked.deleted.add(line["checkpoint"])
+        case "register":
+            asked.registered.append(line)
+        case _:
+            pass
 
 
 def faults(asked: Asked, found: Found) -> list[str]:
@@ -83,16 +113,25 @@ def faults(asked: Asked, found: Found) -> list[str]:
 
 
 def _saves(asked: Asked, found: Found) -> Iterable[str]:
+    yield from _missing(asked, found)
+    yield from _unasked(asked, found)
+
+
+def _missing(asked: Asked, found: Found) -> Iterable[str]:
     for name, line in asked.saved.items():
         there = found.checkpoints.get(name)
         if there is None:
-            yield f"acknowledged save {name} is lost"
+            if not (asked.cleans and name in asked.deletes):
+                yield f"acknowledged save {name} is lost"
         elif there[1] is not None and there[1] != line["sha256"]:
             yield f"acknowledged save {name} has other bytes"
         elif there[2] and name not in asked.deletes:
             yield f"acknowledged save {name} is in the trash, and nobody put it there"
         elif not there[2] and name in asked.deleted:
             yield f"acknowledged deletion of {name} is undone"
+
+
+def _unasked(asked: Asked, found: Found) -> Iterable[str]:
     seen: dict[str, str] = {}
     for name, (process, digest, _) in found.checkpoints.items():
         if digest is None:
