@@ -7,13 +7,15 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
+from benchmarks.encoding import depth_lines, encoding_lines
 from benchmarks.machine import UNSYNCED, mount_of
 from benchmarks.peers import PEERS
 from benchmarks.profiling import profile
 from benchmarks.report import report
-from benchmarks.runner import Line, Plan, run
+from benchmarks.runner import Line, Plan, header, run
 from benchmarks.workloads import WORKLOADS
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "BENCHMARKS.md"
@@ -28,7 +30,10 @@ def _say(text: str) -> None:
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "what", nargs="*", default=["all"], help=f"{', '.join(WORKLOADS)}, all; peers; profile; report FILE..."
+        "what",
+        nargs="*",
+        default=["all"],
+        help=f"{', '.join(WORKLOADS)}, all; encodings; peers; profile; report FILE...",
     )
     parser.add_argument("--peers", metavar="A,B", help=f"of {', '.join(PEERS)}; default: all that this machine has")
     parser.add_argument("--rounds", type=int, default=1, help="how often each is measured; peers alternate in a round")
@@ -70,16 +75,25 @@ def _measure(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         return 2
     failed = 0
     with _directory(arguments.data) as data:
-        scale = QUICK_SCALE if arguments.quick else 1.0
-        command = " ".join(["python -m benchmarks", *words])
-        for line in run(Plan(names, _present(peers), arguments.rounds, scale, data, command)):
-            if arguments.out:
-                with arguments.out.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
+        for line in run(_plan(arguments, words, names, data, _present(peers))):
+            _keep(line, arguments.out)
             if line["kind"] == "result":
                 failed += "error" in line
                 _say(_shown(line))
     return 1 if failed else 0
+
+
+def _plan(
+    arguments: argparse.Namespace, words: Sequence[str], names: Sequence[str], data: Path, peers: Sequence[str] = ()
+) -> Plan:
+    scale = QUICK_SCALE if arguments.quick else 1.0
+    return Plan(names, peers, arguments.rounds, scale, data, " ".join(["python -m benchmarks", *words]))
+
+
+def _keep(line: Line, out: Path | None) -> None:
+    if out is not None:
+        with out.open("a") as file:
+            file.write(json.dumps(line) + "\n")
 
 
 @contextmanager
@@ -101,6 +115,17 @@ def main(words: Sequence[str]) -> int:
         case ["peers"]:
             for name, peer in PEERS.items():
                 _say(f"{name}: {peer.missing() or peer.version()}: {peer.terms}")
+            return 0
+        case ["encodings"]:
+            with _directory(arguments.data) as data:
+                _keep(header(_plan(arguments, words, [], data)), arguments.out)
+                for found in chain(encoding_lines(data), depth_lines()):
+                    _keep(found, arguments.out)
+                    _say(
+                        " ".join(
+                            f"{name}={one:g}" if isinstance(one, int | float) else one for name, one in found.items()
+                        )
+                    )
             return 0
         case ["profile"]:
             with _directory(arguments.data) as data:

@@ -23,6 +23,19 @@ END = "<!-- written by python -m benchmarks report: end -->"
 
 LINE_LENGTH = 118
 
+ENCODINGS_DEFINITION = (
+    "Successive versions of the same data (6 of each), in percent of their plain bytes: zstd at level 3 of each version by itself; "
+    "the repository of restic and of borg after a backup of each, in allocated blocks; and what the store keeps, with its records' "
+    "headers: as encoded at the save by default, with arrays as differences too (`store.array_delta_depth` 32), and encoded anew "
+    "with time. A version that is chunk by chunk what was there before costs nothing. Then the speeds of one thread, for the bytes that "
+    "were encoded, and that were decoded again and compared."
+)
+
+DEPTHS_DEFINITION = (
+    "W2's 50 versions, encoded as at the save, with chains of each length: what they take with their records' headers, and the time to "
+    "decode one with all that it stands on, when nothing of it is in memory."
+)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -31,17 +44,21 @@ class Run:
     header: Line
     results: list[Line]
 
+    def of(self, kind: str) -> list[Line]:
+        """The results of a kind."""
+        return [line for line in self.results if line["kind"] == kind]
+
     def values(self, workload: str, peer: str, field: str) -> dict[int, float]:
         """Round to figure."""
         return {
             line["round"]: line[field]
-            for line in self.results
+            for line in self.of("result")
             if line["workload"] == workload and line["peer"] == peer and field in line
         }
 
     def peers(self, workload: str) -> list[str]:
         """The peers that have a line for the workload, in the order of the tables."""
-        seen = {line["peer"] for line in self.results if line["workload"] == workload}
+        seen = {line["peer"] for line in self.of("result") if line["workload"] == workload}
         return [peer for peer in PEERS if peer in seen]
 
     def ratios(self, workload: str, field: str, peer: str) -> list[float]:
@@ -87,7 +104,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[st
 
 
 def _figures_row(run: Run, workload: Workload, peer: str) -> list[str]:
-    lines = [line for line in run.results if line["workload"] == workload.name and line["peer"] == peer]
+    lines = [line for line in run.of("result") if line["workload"] == workload.name and line["peer"] == peer]
     errors = [line["error"].strip().splitlines()[-1] for line in lines if "error" in line]
     wrong = any(line.get(field, 0) for line in lines for field in workload.zero)
     remark = f"failed: {errors[0]}" if errors else "**no**" if wrong else "yes"
@@ -121,6 +138,45 @@ def _target_row(run: Run, target: Target) -> list[str] | None:
     return [target.text, target.wanted(), cell(values), target.outcome(median)]
 
 
+def _encoding_tables(lines: list[Line]) -> Iterator[str]:
+    if not lines:
+        return
+    yield from ("### Kinds of data and how they are stored", "", textwrap.fill(ENCODINGS_DEFINITION, LINE_LENGTH), "")
+    sizes = ["zstd_percent", "restic_percent", "borg_percent", "save_percent", "xor_percent", "tight_percent"]
+    headings = [
+        "data",
+        "MB",
+        "zstd, %",
+        "restic, %",
+        "borg, %",
+        "at the save, %",
+        "and arrays as differences, %",
+        "later, %",
+    ]
+    rows = ([line["data"], number(line["plain_mb"]), *(_figure(line, size) for size in sizes)] for line in lines)
+    yield from table(
+        [*headings, "encodings"], ([*row, line["tight_by"]] for row, line in zip(rows, lines, strict=True))
+    )
+    speeds = ["zstd", "save", "save_decode", "xor", "xor_decode", "tight", "tight_decode"]
+    headings = ["data, MB/s", "zstd", "at the save", "decoded", "with differences", "decoded", "later", "decoded"]
+    yield from table(
+        headings, ([line["data"], *(_figure(line, f"{speed}_mb_s") for speed in speeds)] for line in lines)
+    )
+
+
+def _depth_table(lines: list[Line]) -> Iterator[str]:
+    if not lines:
+        return
+    yield from ("### How long a chain may be", "", textwrap.fill(DEPTHS_DEFINITION, LINE_LENGTH), "")
+    fields = ("stored_mb", "read_p50_ms", "read_max_ms")
+    rows = ([number(line["depth"]), *(_figure(line, field) for field in fields)] for line in lines)
+    yield from table(["store.delta_depth", "50 versions, MB", "read one, p50 ms", "max ms"], rows)
+
+
+def _figure(line: Line, field: str) -> str:
+    return number(line[field]) if field in line else ""
+
+
 def _run_sections(run: Run) -> Iterator[str]:
     header = run.header
     yield from (f"## {header['command']}", "")
@@ -134,6 +190,8 @@ def _run_sections(run: Run) -> Iterator[str]:
         yield from table(["figure to reach", "wanted", "measured", "reached"], reached)
     for workload in WORKLOADS.values():
         yield from _workload_tables(run, workload)
+    yield from _encoding_tables(run.of("encoding"))
+    yield from _depth_table(run.of("depth"))
 
 
 def report(files: Sequence[Path], document: Path) -> None:

@@ -27,7 +27,7 @@ UNNUMBERED = 0
 class Call(Generic[T_co]):
     """One request to be made, and the way from its reply to a value. Written to once, when it is made."""
 
-    __slots__ = ("connection", "method", "mutates", "number", "params", "read", "timeout_seconds")
+    __slots__ = ("connection", "method", "mutates", "number", "params", "passes", "read", "timeout_seconds")
 
     def __init__(
         self,
@@ -38,11 +38,13 @@ class Call(Generic[T_co]):
         timeout_seconds: float | None = None,
         connection: int | None = None,
         number: int | None = None,
+        passes: bool = False,
     ) -> None:
         """`timeout_seconds`: its own time limit; None takes the client's.
 
         `connection` is the one connection (the driver's count) on which it means something, that of its upload; None:
-        any. `number` is the request number of a mutation that was submitted before.
+        any. `number` is the request number of a mutation that was submitted before. `passes`: descriptors may ride with
+        the reply; the reader finds them in it and owns them.
         """
         self.method = method
         self.params = params
@@ -51,10 +53,12 @@ class Call(Generic[T_co]):
         self.timeout_seconds = timeout_seconds
         self.connection = connection
         self.number = number
+        self.passes = passes
 
     def bind(self, number: int) -> "Call[T_co]":
         """The same call under a request number: the first submission's, for whoever repeats it by hand."""
-        return Call(self.method, self.params, self.read, self.mutates, self.timeout_seconds, self.connection, number)
+        limit, connection = self.timeout_seconds, self.connection
+        return Call(self.method, self.params, self.read, self.mutates, limit, connection, number, self.passes)
 
     def packed(self) -> dict[str, object]:
         """The parameters as they cross."""
@@ -229,6 +233,17 @@ def open_upload(parts: tuple[params.PartPlan, ...], connection: int) -> Call[int
     return Call("upload.open", params.OpenUpload(parts=parts), only("upload", int), connection=connection)
 
 
+def stage_parts(parts: tuple[params.PartPlan, ...], connection: int) -> Call[results.Staged]:
+    """The same, in a staging buffer where one can be had (`wire.layout` says where each part goes)."""
+    request = params.OpenUpload(parts=parts, staging=True)
+    return Call("upload.open", request, results.Staged.read, connection=connection, passes=True)
+
+
+def release_buffer(buffer: int, connection: int) -> Call[bool]:
+    """Give an idle staging buffer back; False where the daemon knows no such one."""
+    return Call("staging.release", params.ReleaseBuffer(buffer=buffer), only("released", bool), connection=connection)
+
+
 def write_part(upload: int, part: int, offset: int, data: bytes, connection: int) -> Call[None]:
     """Send a piece of a part (`limits.piece_bytes_max` at most)."""
     request = params.WritePart(upload=upload, part=part, offset=offset, data=data)
@@ -249,10 +264,18 @@ def save(request: params.Save, connection: int | None = None, number: int | None
     return Call("checkpoint.save", request, results.SavedInfo.read, True, None, connection, number)
 
 
-def get(checkpoint_id: str, *, data: bool = True) -> Call[results.CheckpointContent]:
-    """One checkpoint with its parts, small ones with their bytes; raises NOT_FOUND, DAMAGED."""
-    request = params.GetCheckpoint(checkpoint_id=checkpoint_id, data=data)
-    return Call("checkpoint.get", request, results.CheckpointContent.read)
+def stage_save(request: params.Stage, connection: int, number: int) -> Call[results.Admitted]:
+    """Have a checkpoint made of an upload; answered once the daemon has its bytes. `wait` tells when it is on disk."""
+    return Call("checkpoint.stage", request, results.Admitted.read, True, None, connection, number)
+
+
+def get(checkpoint_id: str, *, data: bool = True, lend: bool = False) -> Call[results.CheckpointContent]:
+    """One checkpoint with its parts, small ones with their bytes; raises NOT_FOUND, DAMAGED.
+
+    With `lend` the large ones come in memory that is mapped by the descriptor in the result, which is the caller's.
+    """
+    request = params.GetCheckpoint(checkpoint_id=checkpoint_id, data=data, lend=lend)
+    return Call("checkpoint.get", request, results.CheckpointContent.read, passes=lend)
 
 
 def read_part(checkpoint_id: str, part: int, offset: int, length: int) -> Call[bytes]:
@@ -261,10 +284,10 @@ def read_part(checkpoint_id: str, part: int, offset: int, length: int) -> Call[b
     return Call("checkpoint.read", request, only("data", bytes))
 
 
-def restore(token: bytes) -> Call[results.Restored]:
-    """Put the newest restorable state back; raises FENCED, DAMAGED where every one is."""
-    request = params.Restore(request=UNNUMBERED, token=token)
-    return Call("checkpoint.restore", request, results.Restored.read, mutates=True)
+def restore(token: bytes, *, lend: bool = False) -> Call[results.Restored]:
+    """Put the newest restorable state back; raises FENCED, DAMAGED where every one is. `lend` as in `get`."""
+    request = params.Restore(request=UNNUMBERED, token=token, lend=lend)
+    return Call("checkpoint.restore", request, results.Restored.read, mutates=True, passes=lend)
 
 
 def checkpoints(request: params.ListCheckpoints) -> Call[results.CheckpointPage]:
@@ -299,9 +322,12 @@ def _mutate_checkpoint(method: str, checkpoint_id: str, answer: str) -> Call[boo
 
 
 def wait(checkpoint_id: str, *, level: str = "disk", timeout_seconds: float | None = None) -> Call[str]:
-    """Wait until a checkpoint is durable at a level; raises NOT_FOUND where its save failed."""
+    """Wait until a checkpoint is durable at a level; answers its id, raises what its save failed with, NOT_FOUND.
+
+    The id is another one where the save was a repetition of one that had been made.
+    """
     request = params.WaitCheckpoint(checkpoint_id=checkpoint_id, level=level)
-    return Call("checkpoint.wait", request, only("level", str), timeout_seconds=timeout_seconds)
+    return Call("checkpoint.wait", request, only("checkpoint_id", str), timeout_seconds=timeout_seconds)
 
 
 def status() -> Call[results.StoreStatus]:

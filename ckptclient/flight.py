@@ -145,19 +145,20 @@ class Flights:
         flight.done = False
         self._enter(flight)
 
-    def settle(self, reply: Reply) -> None:
-        """A reply came: its flight lands. One for which nobody waits any more is ignored."""
+    def settle(self, reply: Reply) -> bool:
+        """A reply came: its flight lands. One for which nobody waits any more is ignored: False."""
         flight = self._open.get(reply.id)
         if flight is None:
-            return
+            return False
         self.forget(flight)
         if reply.error is not None:
             flight.land(None, error_from_wire(reply.error))
-            return
+            return True
         try:
             flight.land(flight.call.read(reply.result), None)
         except CkptdError as error:
             flight.land(None, error)
+        return True
 
     def refuse(self, flight: Flight[Any], error: CkptdError) -> None:
         """A flight lands with an error that is not the daemon's."""

@@ -8,7 +8,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ckptclient import clock
 from ckptclient.calls import Call
@@ -20,7 +20,12 @@ from ckptclient.wire import limits
 from ckptclient.wire.connection import Connection, Role
 from ckptclient.wire.messages import Reply
 
+if TYPE_CHECKING:
+    from ckptclient.staging import Staging
+
 READ_BYTES = 64 << 10
+
+_ANCILLARY_BYTES = socket.CMSG_SPACE(limits.descriptors_max * 4)
 
 
 class Link:
@@ -32,6 +37,8 @@ class Link:
         self._flights = flights
         self._connection = Connection(Role.CLIENT)
         self._unsent: deque[tuple[Flight[Any], bytes | memoryview]] = deque()
+        self._passes = False
+        self._descriptors: deque[int] = deque()
         self.broken = False
         """Nothing can be sent any more; what the peer said before may still be there to be read."""
         self.lost = False
@@ -57,6 +64,7 @@ class Link:
         except Unreachable:
             self.broken = True
         else:
+            self._passes = self._passes or flight.call.passes
             self._unsent.append((flight, frame))
             if len(self._unsent) == 1:
                 self.flush()
@@ -84,7 +92,7 @@ class Link:
         """Read what is there and settle it. After a violation of the protocol everything under way lands with it."""
         while not self.lost:
             try:
-                data = self._socket.recv(READ_BYTES)
+                data = self._receive() if self._passes else self._socket.recv(READ_BYTES)
             except BlockingIOError:
                 self.lost = self.broken
                 return
@@ -94,6 +102,32 @@ class Link:
             if 0 < len(data) < READ_BYTES:
                 return
 
+    def _receive(self) -> bytes:
+        """As recv, with descriptors; only where a reply may bring some, because it costs more."""
+        data, ancillary, flags, _ = self._socket.recvmsg(READ_BYTES, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
+        for level, kind, raw in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                self._descriptors.extend(memoryview(raw[: len(raw) - len(raw) % 4]).cast("i"))
+        return b"" if flags & socket.MSG_CTRUNC else data  # a daemon that sends too many is no daemon
+
+    def _with_descriptors(self, reply: Reply) -> Reply:
+        """A reply that announces descriptors, with them in the place of their number."""
+        if not isinstance(reply.result, dict):
+            return reply
+        result: dict[str, object] = reply.result
+        count = result.get("descriptors")
+        if not count:
+            return reply
+        if type(count) is not int or count > len(self._descriptors):
+            raise ProtocolError(f"a reply announces descriptors ({count}), and {len(self._descriptors)} came")
+        return Reply(reply.id, None, {**result, "descriptors": [self._descriptors.popleft() for _ in range(count)]})
+
+    def _settle_passing(self, reply: Reply) -> None:
+        whole = self._with_descriptors(reply)
+        if not self._flights.settle(whole) and whole is not reply:
+            for descriptor in whole.result["descriptors"]:  # type: ignore[index]  # put there by `_with_descriptors`
+                os.close(descriptor)
+
     def _settle(self, data: bytes) -> None:
         violation: ProtocolError | None = None
         try:
@@ -102,7 +136,14 @@ class Link:
             violation = error
         for event in self._connection.received:
             if type(event) is Reply:
-                self._flights.settle(event)
+                if self._passes:
+                    try:
+                        self._settle_passing(event)
+                    except ProtocolError as error:
+                        violation = error
+                        break
+                else:
+                    self._flights.settle(event)
         if violation is not None:
             self._flights.end(violation)
         self.lost = violation is not None or not data
@@ -111,6 +152,8 @@ class Link:
         """Close the socket; harmless when repeated, and in a forked child no word to the daemon."""
         self.lost = True
         self._socket.close()
+        while self._descriptors:
+            os.close(self._descriptors.popleft())
 
 
 class HelloLost(Unreachable):
@@ -152,6 +195,7 @@ class Session:
         self._flights = Flights()
         self._link: Link | None = None
         self._welcome: Welcome | None = None
+        self._staging: Staging | None = None
 
     @property
     def connection(self) -> int:

@@ -272,13 +272,13 @@ class CheckpointManager:
         `ttl_hours` may be a fraction. Raises `Encoding` with the path of what can't be stored, HELD, NO_SPACE.
         """
         check_level(durability)
-        kind, parts = word_of(CheckpointType, checkpoint_type), stored(encode(plain(data)))
+        kind, encoded = word_of(CheckpointType, checkpoint_type), encode(plain(data))
         hold = self._holds.get(process_id)
         if hold is not None:
             job = hold.put(
                 type=kind,
                 task_id=task_id,
-                parts=parts,
+                parts=hold.ready(encoded),
                 description=description,
                 tags=tags or (),
                 ttl_hours=ttl_hours,
@@ -298,6 +298,7 @@ class CheckpointManager:
             depends=tuple(dependencies),
             metadata=None if metadata is None else packed_metadata(metadata),
         )
+        parts = stored(encoded)
         info = self.storage.make(request, parts)
         self._holds.created("created", process_id, request, info, sum(len(part.data) for part in parts))
         return info.checkpoint_id

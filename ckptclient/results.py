@@ -249,9 +249,10 @@ class PartInfo(Answer):
 
 @answer
 class CheckpointContent(CheckpointInfo):
-    """One checkpoint with its parts."""
+    """One checkpoint with its parts; `descriptors` has the memory of those that were lent."""
 
     parts: tuple[PartInfo, ...]
+    descriptors: tuple[int, ...] | None = None
 
 
 @answer
@@ -441,6 +442,26 @@ class Revived(Answer):
 
 
 @answer
+class Admitted(SavedInfo):
+    """A checkpoint that is being made behind the answer: `position` is its place in the result journal."""
+
+    position: int
+
+
+@answer
+class Staged(Answer):
+    """An upload in a staging buffer; `buffer` None where none could be had, and it takes pieces instead.
+
+    `descriptors` has the buffer's where this connection didn't have it yet; `dropped` are buffers that are gone.
+    """
+
+    upload: int
+    buffer: int | None
+    dropped: tuple[int, ...]
+    descriptors: tuple[int, ...] | None = None
+
+
+@answer
 class Restored(Answer):
     """The newest state that could be put back, or `found` false."""
 
@@ -450,6 +471,7 @@ class Restored(Answer):
     skipped: tuple[Skipped, ...]
     journal: JournalInfo
     progress: ProgressInfo
+    descriptors: tuple[int, ...] | None = None
 
 
 @answer

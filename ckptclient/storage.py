@@ -67,8 +67,8 @@ class CheckpointStorage:
 
         Raises `UnknownCheckpoint` (a FileNotFoundError too), DAMAGED (a ValueError too).
         """
-        found = self._client.call(calls.get(checkpoint_id))
-        content = Content(self._client, found, found.parts)
+        found = self._client.call(calls.get(checkpoint_id, lend=True))
+        content = Content(self._client, found, found.parts, found.descriptors)
         if content.has_document:
             return metadata_of(found), content.state()
         progress = content.progress()

@@ -25,6 +25,7 @@ from ckptclient.calls import Call
 from ckptclient.errors import BadRequest, CkptdError, Unreachable
 from ckptclient.flight import NAP_SECONDS_MAX, Flight, closed, full
 from ckptclient.link import HelloLost, Link, Session
+from ckptclient.staging import Staging
 
 T = TypeVar("T")
 
@@ -80,6 +81,13 @@ class Client(Session):
         """A request number for a call that the caller binds itself."""
         with self._lock:
             return self._flights.next_request()
+
+    @property
+    def staging(self) -> Staging:
+        """The staging buffers of its connection."""
+        if self._staging is None:
+            self._staging = Staging(self)
+        return self._staging
 
     def on_reconnect(self, hook: Hook) -> None:
         """Have `hook` called after every reconnect; what it raises of `CkptdError` is left to the next call to find."""
@@ -334,6 +342,8 @@ class Client(Session):
         if self._link is not None:
             self._link.close()
             self._link = None
+        if self._staging is not None:
+            self._staging.forget()
         self._close_wake()
         self._finder.close()
 

@@ -42,7 +42,7 @@ from ckptd.service.space import Space
 from ckptd.service.table import Table
 from ckptd.service.uploads import Uploads
 from ckptd.service.workers import Workers
-from ckptd.settings.tree import Config
+from ckptd.settings.tree import Config, Store
 from ckptd.store.catalog.interface import Catalog
 from ckptd.store.catalog.sqlite import SqliteCatalog, look_at_catalog, open_catalog
 from ckptd.store.chains import Chains
@@ -55,6 +55,7 @@ from ckptd.store.ingest import Ingest
 from ckptd.store.medium import CATALOG_NAME, EX_TEMPFAIL
 from ckptd.store.offline import PACKS_NAME, Offline, visit
 from ckptd.store.reader import PartReader
+from ckptd.store.staging import Pool
 from ckptd.store.verify import PackCheck
 
 LOG = log.get(__name__)
@@ -138,22 +139,20 @@ def compose(
         chunks,
         holds,
         chains,
-        Choice(store.compression_level, store.delta_depth_max, store.array_delta_depth_max),
+        _choice(store),
     )
     table = Table(lambda policy: cadence_of(policy, config()))
     context = Context(backend, table, Events(backend), workers, clock, config, metrics, Interruptions(), read_only)
     reader = PartReader(chains)
     restoring = Restoring(backend, reader)
     space = Space(backend, store.path, config, keeps_reserve=read_only is None)
-    uploads = Uploads(spool)
+    uploads = Uploads(spool, _staging(config))
     processes = Processes(context, lambda: random_bytes(RANDOM_BYTES))
     browsing = Browsing(context, restoring, space)
     expiring = Expiring(context, space)
     maintenance = Maintenance(context, chunks, holds, space, expiring, store.path, __version__, reload)
     catalog_files = [store.path / name for name in (CATALOG_NAME, f"{CATALOG_NAME}-wal")]
     monitor = Monitor(context, space, _series(store.path / "series") if read_only is None else None, catalog_files)
-    proving = Proving(context, restoring, reader)
-    monitor.sources.append(proving.figures)
     # With a memory of its own: what it reads must not push out what saves and restores need next.
     looking = Chains(chunks, catalog.chunk_key, LOOKING_BYTES)
     scrubbing = Scrubbing(
@@ -162,7 +161,8 @@ def compose(
         lambda thorough: catalog.quick_check(thorough=thorough),
         lambda decode: PackCheck(chunks, looking, decode=decode),
     )
-    monitor.sources.append(scrubbing.figures)
+    proving = Proving(context, restoring, reader, scrubbing.report)
+    monitor.sources += (scrubbing.figures, proving.figures)
     services = Services(
         registration=Registration(context, restoring, lambda: random_bytes(RANDOM_BYTES)),
         processes=processes,
@@ -218,6 +218,11 @@ def _catalog(path: Path, now: int, random_bytes: Callable[[int], bytes], read_on
     return open_catalog(path, random_bytes(RANDOM_BYTES), random_bytes(CHUNK_KEY_BYTES), now)
 
 
+def _staging(config: Callable[[], Config]) -> Pool:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Pool(lambda: int(config().staging.share * memory), lambda: int(config().staging.user_share * memory))
+
+
 def _series(path: Path) -> Series | None:
     """The figures over time; a daemon does without where they can't be kept."""
     try:
@@ -235,6 +240,12 @@ def _drop_orphans(catalog: Catalog, chunks: Packs) -> None:
     for name in orphans:
         LOG.info("a pack that nothing refers to is removed", pack=name)
         chunks.unlink(name)
+
+
+def _choice(store: Store) -> Choice:
+    return Choice(
+        store.compression_level, store.delta_depth_max, store.array_delta_depth_max, store.tight_compression_level
+    )
 
 
 def _committer(

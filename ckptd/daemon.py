@@ -8,6 +8,7 @@ Not for: assembling (`compose`), or the command line (`cli`).
 """
 
 import asyncio
+import gc
 import itertools
 import os
 import resource
@@ -185,6 +186,7 @@ class Daemon:
             store.metrics,
         )
         deaths.told = lambda holder, death: hub.begin(services.processes.died(holder, death))
+        services.saving.behind.begin = hub.begin
         services.maintenance.connections = lambda: hub.slots.taken
         services.monitor.told = self._heard_of_health
         return hub
@@ -210,6 +212,9 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, self._hung_up)
 
     async def _serve(self, hub: Hub, store: Assembled) -> None:
+        # What is here by now stays: the collector need not walk it each time that it looks for what doesn't.
+        gc.collect()
+        gc.freeze()
         sd.notify("READY=1", self._status())
         LOG.info(
             "ready",

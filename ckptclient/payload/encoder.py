@@ -15,7 +15,7 @@ from msgpack import packb
 from ckptclient.errors import Encoding
 
 from . import buffers, builtin, library, locate, registry
-from .parts import BUFFER_BYTES_MIN, DEPTH_MAX, DOCUMENT, DOCUMENT_BYTES_MAX, Part, buffer_name
+from .parts import BUFFER_BYTES_MIN, DEPTH_MAX, DOCUMENT, DOCUMENT_BYTES_MAX, DOCUMENT_FORM, Part, buffer_name
 from .tags import HEADS, PART, PLAIN, Lower, Refused, Row
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ def encode(state: object, *, serializer: str = "msgpack", bytes_max: int = DOCUM
         raise Encoding(f"unknown serializer {serializer!r}", hint="use msgpack, or pickle")
     lowering = _Lowering(bytes_max, spill=True)
     packed = _encode(state, lowering, DOCUMENT)
-    form = {"kind": "document", "encoding": "msgpack"}
-    return [Part(DOCUMENT, form, packed), *lowering.parts]
+    return [Part(DOCUMENT, DOCUMENT_FORM, packed), *lowering.parts]
 
 
 def encode_value(value: object, *, bytes_max: int = DOCUMENT_BYTES_MAX, root: str = "value") -> bytes:

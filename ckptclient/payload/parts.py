@@ -9,6 +9,8 @@ from typing import NamedTuple
 DOCUMENT = "state"
 """Name of the part that holds the document; the buffers beside it are `state/0`, `state/1`, ..."""
 
+DOCUMENT_FORM: Mapping[str, object] = {"kind": "document", "encoding": "msgpack"}
+
 DOCUMENT_BYTES_MAX = 32 * 1024 * 1024
 """Longest document: it is built and read in one piece, in memory."""
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from ckptclient.calls import Call
+from ckptclient.staging import Staging
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -22,6 +23,10 @@ class Daemon(Protocol):
     @property
     def connection(self) -> int:
         """Names the connection that is there."""
+
+    @property
+    def staging(self) -> Staging:
+        """Its staging buffers."""
 
     def call(self, call: Call[T], timeout: float | None = None) -> T:
         """Make a call and wait for its answer."""

@@ -21,7 +21,6 @@ from .journal import DONE, FAILED, Result, results
 from .loop import Loop, packed_error, packed_result
 from .restoring import StateOf
 from .resuming import Resumable
-from .saving import stored
 
 T = TypeVar("T")
 
@@ -206,7 +205,7 @@ class Process(Resumable):
         if self._get_state is None or not self._is_consistent():
             return self.end(state)
         try:
-            parts = stored(encode(self._get_state()))
+            parts = self.ready(encode(self._get_state()))
         except BaseException:
             self.abandon("interrupted")
             raise

@@ -6,13 +6,14 @@ step looks at. Not for: items and application state (`handle`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from ckptclient import calls, clock
 from ckptclient.config import CheckpointType, ProcessingState
 from ckptclient.errors import CkptdError, Conflict, TimedOut, Unreachable
-from ckptclient.payload import encode
+from ckptclient.payload import Part, encode
 from ckptclient.results import Registered, SavedInfo, Tick
+from ckptclient.staging import Laid
 from ckptclient.wire import params
 
 from .daemon import Daemon
@@ -20,13 +21,16 @@ from .journal import DONE, FAILED, JournalItems
 from .live import Live, packed_metadata
 from .loop import cut
 from .outbox import OnUnavailable, Outbox
-from .saving import Job, Stored, stored
+from .saving import INLINE_BYTES_MAX, Job, StagedJob, Stored, stored
 from .stopping import terminated
 
 SAVES_UNDER_WAY_MAX = 2
 """One on its way and one behind it: saves that outrun the disk wait, or memory would fill with copies."""
 
 OnChange = Literal["refuse", "warn", "restart"]
+
+Ready: TypeAlias = Sequence[Stored] | Laid
+"""Parts that no longer depend on the worker's memory."""
 
 
 class Terms(NamedTuple):
@@ -76,6 +80,7 @@ class Hold:
         self._due = False
         self._ending = False
         self._saves: list[Job] = []
+        self._staging = daemon.staging
         started_at = registered.registered_at
         self._live = Live(registered.process_id, terms.task_id, registered.progress, started_at, monotonic)
         self._live.state.processed_items = JournalItems(daemon, self.process_id, DONE)
@@ -164,7 +169,7 @@ class Hold:
         *,
         type: str = CheckpointType.PROCESSING_STATE.value,  # noqa: A002  # the original's word
         task_id: str | None = None,
-        parts: Sequence[Stored] = (),
+        parts: Ready = (),
         has_state: bool = False,
         description: str = "",
         tags: Sequence[str] = (),
@@ -197,10 +202,18 @@ class Hold:
             error=cut(error) if error else error,
             cost_seconds=cost_seconds,
         )
-        job = Job(request, parts)
+        job = StagedJob(request, parts, self._staging) if isinstance(parts, Laid) else Job(request, parts)
         self._saves.append(job)
         self._outbox.put(job, driven=driven)
         return job
+
+    def ready(self, parts: Sequence[Part]) -> Ready:
+        """Copy parts out of the worker's memory: into shared memory what is too large for a frame."""
+        if sum(memoryview(part.data).nbytes for part in parts) > INLINE_BYTES_MAX:
+            laid = self._staging.lay(parts)
+            if laid is not None:
+                return laid
+        return stored(parts)
 
     def join(self, job: Job) -> SavedInfo:
         """Wait for a save; raises what it failed with."""
@@ -213,7 +226,7 @@ class Hold:
             return self.put(description=description)
         self._wait_for_room()
         began = self._monotonic()
-        parts = stored(encode(self._get_state()))
+        parts = self.ready(encode(self._get_state()))
         return self.put(parts=parts, has_state=True, description=description, cost_seconds=self._monotonic() - began)
 
     def _wait_for_room(self) -> None:
@@ -224,6 +237,7 @@ class Hold:
 
     def hear(self, tick: Tick) -> None:
         """Take in what the daemon asks for; on whatever thread got the answer, so nothing here may wait."""
+        self._staging.tidy()
         if tick.stop:
             self._stop_reason = tick.stop_reason or "asked to stop"
             self._alarm()
@@ -263,6 +277,8 @@ class Hold:
 
     def _raise_failure(self) -> None:
         self._outbox.check()
+        if not self._saves:
+            return
         done = [job for job in self._saves if job.done]
         for job in done:
             self._saves.remove(job)  # one by one: the sender may be adding another
@@ -295,7 +311,7 @@ class Hold:
         self,
         state: str,
         *,
-        parts: Sequence[Stored] = (),
+        parts: Ready = (),
         has_state: bool = False,
         description: str = "",
         error: str = "",
@@ -312,13 +328,15 @@ class Hold:
         except CkptdError:
             self._let_go(state, error)
             raise
+        for earlier in self._saves:
+            self._outbox.drive(earlier, None)
         self._over(state)
         self._raise_failure()
         return info
 
     def fail(self, error: str, trace: str = "") -> SavedInfo:
         """Let go as failed, with an error checkpoint; the newest state before it stays protected."""
-        data = stored(encode({"error": error, "traceback": trace}))
+        data = self.ready(encode({"error": error, "traceback": trace}))
         return self.end("failed", parts=data, description=f"error: {error}"[:200], error=error)
 
     def abandon(self, state: str, error: str = "") -> None:

@@ -131,11 +131,12 @@ class Live:
             metadata, self._metadata = self._metadata, None
             self._estimate(figure)
         # The state is the application's to write to as well: what it has is made to fit, so that no report is refused.
+        batch = state.current_batch
         return params.Progress(
             total=max(0, int(state.total_steps)) or None,
             completed=max(0, int(figure)),
             step=text(str(state.current_step)),
-            batch=None if state.current_batch is None else text(str(state.current_batch)),
+            batch=batch if batch is None else text(str(batch)),
             metadata=metadata,
         )
 

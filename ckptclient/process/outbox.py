@@ -24,7 +24,7 @@ from ckptclient.results import Appended, SavedInfo, Tick
 from .batch import BATCH_COUNT, Packer, Queue, Rows
 from .daemon import Daemon
 from .live import Live
-from .saving import Job, late
+from .saving import Job, StagedJob, late
 
 T = TypeVar("T")
 
@@ -41,6 +41,9 @@ RESULT_BYTES_MAX = 64 << 20
 """Records, and bytes of results in them, kept while the daemon is slow or gone; whoever adds more waits."""
 JOIN_SECONDS = 120.0
 """Longest wait for a save without a time limit of its own: longer than any single call may take."""
+
+SLOW_BYTES_PER_SECOND = 10e6
+"""A large save may take the longer for its size."""
 
 _PASSING = (Unreachable, TimedOut, Busy)
 """What loses nothing: it is sent again, under the same number."""
@@ -141,19 +144,19 @@ class Outbox:
             self._send_all()
         self.check()
 
-    def drive(self, job: Job, timeout: float | None) -> None:
-        """Come back once a save has its outcome; sends in this thread unless another is at it or time is limited."""
+    def drive(self, job: Job, timeout: float | None, level: str = "disk") -> None:
+        """Come back once a save has a level; sends in this thread unless another is at it or time is limited."""
         if timeout is None and self._sending.acquire(blocking=False):
             try:
-                while not job.done and self._send_next():
+                while not job.reached(level) and self._send_next():
                     pass
             finally:
                 self._sending.release()
-        if job.done:
+        if job.reached(level):
             return
         self._wake(urgent=True)
-        seconds = JOIN_SECONDS if timeout is None else timeout
-        if not job.wait(seconds):
+        seconds = JOIN_SECONDS + job.size_bytes / SLOW_BYTES_PER_SECOND if timeout is None else timeout
+        if not job.wait(seconds, level):
             raise self.failure or late(seconds)
 
     def tell(self) -> Tick:
@@ -260,10 +263,27 @@ class Outbox:
             if isinstance(error, Fenced):
                 raise
             return
-        job.land(info, None)
-        self._saved(job, info)
+        if isinstance(job, StagedJob) and info.level != "disk":
+            job.admit(info)
+            # The queue goes on: neither the journal nor a sign of life waits for the disk.
+            threading.Thread(target=self._follow, args=(job,), name="ckptclient-save", daemon=True).start()
+        else:
+            job.land(info, None)
+            self._saved(job, info)
         if info.due is not None:
             self._told(info.due)
+
+    def _follow(self, job: StagedJob) -> None:
+        try:
+            info = job.follow(self._daemon)
+        except CkptdError as error:
+            if isinstance(error, Fenced):
+                self.cut_off(error)
+            job.land(None, error)
+            self._alerted()
+        else:
+            job.land(info, None)
+            self._saved(job, info)
 
     def _now(self, call: Call[T]) -> T:
         try:

@@ -1,9 +1,12 @@
 """From a checkpoint's parts back to the application's state.
 
-Small parts came with the answer, large ones are read in pieces when they are needed, into memory that arrays may then
-view. Not for: choosing the checkpoint; the daemon does.
+Small parts came with the answer. Large ones were lent: they lie in memory that is mapped here, privately, so that arrays
+view it and may be written to. Otherwise they are read in pieces when they are needed.
+Not for: choosing the checkpoint; the daemon does.
 """
 
+import mmap
+import os
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any, cast
 
@@ -13,7 +16,7 @@ from ckptclient import calls
 from ckptclient.errors import BadRequest, Encoding, NotFound
 from ckptclient.payload import DOCUMENT, Part, decode
 from ckptclient.results import CheckpointInfo, PartInfo
-from ckptclient.wire import limits
+from ckptclient.wire import layout, limits
 
 from .daemon import Daemon
 
@@ -25,7 +28,13 @@ class Content(Mapping[str, object]):
     """A checkpoint's parts by name: the value of each, read and decoded when it is looked at."""
 
     def __init__(
-        self, daemon: Daemon, checkpoint: CheckpointInfo, parts: Sequence[PartInfo], *, allow_pickle: bool = False
+        self,
+        daemon: Daemon,
+        checkpoint: CheckpointInfo,
+        parts: Sequence[PartInfo],
+        descriptors: Sequence[int] | None = None,
+        *,
+        allow_pickle: bool = False,
     ) -> None:
         self.schema_version = checkpoint.schema_version
         self._daemon = daemon
@@ -33,6 +42,7 @@ class Content(Mapping[str, object]):
         self._infos = {part.name: (index, part) for index, part in enumerate(parts)}
         self._allow_pickle = allow_pickle
         self._read: dict[str, Part] = {}
+        self._lent = _lent(parts, descriptors[0]) if descriptors else {}
 
     def part(self, name: str) -> Part:
         """One part with its bytes; raises `NotFound`, DAMAGED."""
@@ -80,12 +90,27 @@ class Content(Mapping[str, object]):
     def _data(self, index: int, info: PartInfo) -> bytes | memoryview:
         if info.data is not None:
             return info.data
+        if index in self._lent:
+            return self._lent[index]
         memory = bytearray(info.size_bytes)
         for offset in range(0, info.size_bytes, limits.piece_bytes_max):
             length = min(limits.piece_bytes_max, info.size_bytes - offset)
             piece = self._daemon.call(calls.read_part(self._checkpoint_id, index, offset, length))
             memory[offset : offset + length] = piece
         return memoryview(memory)
+
+
+def _lent(parts: Sequence[PartInfo], descriptor: int) -> dict[int, memoryview]:
+    """The bytes of each part that was lent; the descriptor is closed. What is written to them stays this process's."""
+    apart = [index for index, part in enumerate(parts) if part.data is None]
+    begins, _ = layout.begins(parts[index].size_bytes for index in apart)
+    try:
+        memory = memoryview(
+            mmap.mmap(descriptor, 0, mmap.MAP_PRIVATE | mmap.MAP_POPULATE, mmap.PROT_READ | mmap.PROT_WRITE)
+        )
+    finally:
+        os.close(descriptor)
+    return {index: memory[at : at + parts[index].size_bytes] for index, at in zip(apart, begins, strict=True)}
 
 
 def _form(packed: bytes) -> Mapping[str, object]:

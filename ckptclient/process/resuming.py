@@ -18,7 +18,7 @@ from . import sequence
 from .daemon import Daemon
 from .hold import Hold, Terms, Told
 from .restoring import Content, StateOf, fill
-from .saving import Saved, check_level, stored
+from .saving import Saved, check_level
 from .sequence import Mark
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Resumable(Hold):
         if self._loop is not None:
             raise Conflict("a state can't be put back inside a loop", hint="call restore before track")
         self._took_state = True
-        content = self._restored(allow_pickle)
+        content = self._restored(allow_pickle, lend=parts is None and not lazy)
         if content is None:
             return default
         if parts is not None:
@@ -113,17 +113,17 @@ class Resumable(Hold):
         fill(into, state)
         return into
 
-    def _restored(self, allow_pickle: bool) -> Content | None:
+    def _restored(self, allow_pickle: bool, *, lend: bool) -> Content | None:
         if not self.resumed:
             return None
-        answer = self._outbox.call(calls.restore(self.token))
+        answer = self._outbox.call(calls.restore(self.token, lend=lend))
         for one in answer.skipped:
             self._manager.warned(f"checkpoint {one.checkpoint_id} was passed over: {one.why}")
         self._live.take(answer.progress)
         self._journal = answer.journal
         if not answer.found or answer.checkpoint is None:
             return None
-        return Content(self._daemon, answer.checkpoint, answer.parts, allow_pickle=allow_pickle)
+        return Content(self._daemon, answer.checkpoint, answer.parts, answer.descriptors, allow_pickle=allow_pickle)
 
     def save(
         self,
@@ -158,7 +158,7 @@ class Resumable(Hold):
         self._took_state = True
         self._wait_for_room()
         began = self._monotonic()
-        ready = stored(encode(state, serializer=serializer))
+        ready = self.ready(encode(state, serializer=serializer))
         cost_seconds = self._monotonic() - began
         if self._loop is not None:
             self._loop.commit()
@@ -237,7 +237,7 @@ class Resumable(Hold):
         self._outbox = self._new_outbox()
 
     def _put_back(self, given: StateOf) -> None:
-        content = self._restored(allow_pickle=False)
+        content = self._restored(allow_pickle=False, lend=True)
         if content is not None:
             given.set(content.state())
 

@@ -1,7 +1,9 @@
 """One save on its way: encoded when it is asked for, sent by the outbox in its turn; owns the term *job*.
 
-Parts that fit a frame together travel inside it; larger ones go ahead as an upload in pieces, which belongs to a
-connection and begins anew after each loss of it, under one request number. Not for: their order (`outbox`).
+Parts that fit a frame together travel inside it; larger ones are laid into shared memory while the worker waits, and
+what the daemon has of them is persisted behind its answer (`Staged`). Where no shared memory can be had they go ahead as
+an upload in pieces, which belongs to a connection and begins anew after each loss of it, under one request number.
+Not for: their order (`outbox`).
 """
 
 import threading
@@ -11,10 +13,11 @@ from typing import Any, ClassVar
 
 import msgpack
 
-from ckptclient import calls
-from ckptclient.errors import BadRequest, CkptdError, TimedOut, Unreachable
+from ckptclient import calls, clock
+from ckptclient.errors import BadRequest, Busy, CkptdError, TimedOut, UnknownCheckpoint, Unreachable
 from ckptclient.payload import Part
 from ckptclient.results import SavedInfo
+from ckptclient.staging import Laid, Staging
 from ckptclient.wire import limits, params
 
 from .daemon import Awaited, Daemon
@@ -24,7 +27,11 @@ INLINE_BYTES_MAX = limits.piece_bytes_max - (128 << 10)
 PIECES_IN_FLIGHT = 8
 UPLOADS_MAX = 5
 """So often an upload begins anew because its connection was lost under it."""
-LEVELS = ("memory", "disk")
+FOLLOW_SECONDS = 60.0
+"""A wait for the disk is asked for again after so long."""
+
+GONE_MAX = 120
+"""So often, a second apart at least, a daemon that is gone is asked for again before the save counts as failed."""
 
 Stored = params.PartData
 """A part that no longer depends on the worker's memory, as it crosses where it is small enough."""
@@ -69,11 +76,15 @@ class Job:
 
     def land(self, info: SavedInfo | None, error: CkptdError | None) -> None:
         """It has its outcome; once."""
-        self.info, self.error, self.parts, self.done = info, error, (), True
+        self.info, self.error, self.parts, self.done = info or self.info, error, (), True
         self._landing.release()
 
-    def wait(self, seconds: float) -> bool:
-        """Come back once it has its outcome, or the time is over; whether it has."""
+    def reached(self, level: str) -> bool:
+        """Whether it has a durability, or has failed. What crosses in frames is told of when it is on disk."""
+        return self.done
+
+    def wait(self, seconds: float, level: str = "disk") -> bool:
+        """Come back once it has reached a level, or the time is over; whether it has."""
         if self._landing.acquire(timeout=seconds):
             self._landing.release()  # for whoever else waits
         return self.done
@@ -103,10 +114,103 @@ class Job:
         return daemon.call(calls.save(self.request.having(upload=upload), connection, number))
 
 
+class StagedJob(Job):
+    """A save whose parts are laid: the daemon admits it at once and persists it behind its answer."""
+
+    def __init__(self, request: params.Save, laid: Laid, staging: Staging) -> None:
+        super().__init__(request)
+        self.size_bytes = laid.size_bytes
+        self._laid: Laid | None = laid
+        self._staging = staging
+        self._position: int | None = None
+        self._admitted = threading.Event()
+
+    def admit(self, info: SavedInfo) -> None:
+        """The daemon has it; it is on its way to disk."""
+        self.info = info
+        self._admitted.set()
+
+    def reached(self, level: str) -> bool:
+        """Whether it has a durability, or has failed."""
+        return self.done or (level == "memory" and self._admitted.is_set())
+
+    def wait(self, seconds: float, level: str = "disk") -> bool:
+        """Come back once it has reached a level, or the time is over; whether it has."""
+        return self._admitted.wait(seconds) if level == "memory" else super().wait(seconds)
+
+    def send(self, daemon: Daemon) -> SavedInfo:
+        """Have it admitted; raises what the daemon says."""
+        for _ in range(UPLOADS_MAX - 1):
+            try:
+                return self._admission(daemon)
+            except Unreachable as error:
+                if "connection" not in error.details:
+                    raise
+        return self._admission(daemon)
+
+    def _admission(self, daemon: Daemon) -> SavedInfo:
+        laid = self._laid
+        assert laid is not None, "it has no outcome yet"
+        if laid.connection != daemon.connection:
+            anew = self._staging.again(laid)
+            if anew is None:
+                return self._in_pieces(daemon, laid)
+            laid = self._laid = anew
+        number = self._number = self._number or daemon.next_request()
+        request = params.Stage(**{**vars(self.request), "upload": laid.upload, "position": self._position})
+        admitted = daemon.call(calls.stage_save(request, laid.connection, number))
+        self._position = admitted.position
+        return admitted
+
+    def _in_pieces(self, daemon: Daemon, laid: Laid) -> SavedInfo:
+        """The daemon that is there now has no shared memory left."""
+        pairs = zip(laid.plans, laid.views(), strict=True)
+        parts = [Stored(name=plan.name, form=plan.form, data=bytes(view)) for plan, view in pairs]
+        return Job(self.request, parts).send(daemon)
+
+    def follow(self, daemon: Daemon) -> SavedInfo:
+        """Come back once it is on disk, repeating it to a daemon that lost it; raises what it failed with."""
+        info, tries = self.info, 0
+        assert info is not None, "it was admitted"
+        while info.level != "disk":
+            try:
+                made = daemon.call(calls.wait(info.checkpoint_id, timeout_seconds=FOLLOW_SECONDS))
+            except UnknownCheckpoint:
+                info = self.send(daemon)
+            except (TimedOut, Busy):
+                continue
+            except Unreachable:
+                tries += 1
+                if tries == GONE_MAX:
+                    raise
+                clock.sleep(1.0)
+            else:
+                return _on_disk(info, made)
+        return info
+
+    def land(self, info: SavedInfo | None, error: CkptdError | None) -> None:
+        """It has its outcome: the buffer is the next save's. What was given up may still be told of."""
+        if not self.done:
+            self._laid = None
+            super().land(info, error)
+            self._admitted.set()
+
+
+def _on_disk(info: SavedInfo, checkpoint_id: str) -> SavedInfo:
+    return SavedInfo(
+        checkpoint_id=checkpoint_id,
+        seq=info.seq,
+        created_at=info.created_at,
+        expires_at=info.expires_at,
+        level="disk",
+        due=None,
+    )
+
+
 class Saved:
     """A save that `process.save` returned: joinable, and awaitable in asyncio."""
 
-    def __init__(self, job: Job, drive: Callable[[Job, float | None], None]) -> None:
+    def __init__(self, job: Job, drive: Callable[[Job, float | None, str], None]) -> None:
         self._job = job
         self._drive = drive
 
@@ -116,8 +220,8 @@ class Saved:
         Raises what the save failed with, TIMEOUT after `timeout` seconds, `BadRequest` for a level that can't be had.
         """
         check_level(level)
-        if not self._job.done:
-            self._drive(self._job, timeout)
+        if not self._job.reached(level):
+            self._drive(self._job, timeout, level)
         return self._job.answer().checkpoint_id
 
     @property
@@ -146,8 +250,8 @@ class Saved:
 
 def check_level(level: str) -> None:
     """Refuse a durability that this release can't give, by name."""
-    if level not in LEVELS:
-        raise BadRequest(f"durability {level!r} can't be had here", hint=f"accepted: {', '.join(LEVELS)}")
+    if level not in params.LEVELS:
+        raise BadRequest(f"durability {level!r} can't be had here", hint=f"accepted: {', '.join(params.LEVELS)}")
 
 
 def late(seconds: float) -> TimedOut:

@@ -174,14 +174,17 @@ class Connection:
         """The events in the bytes of one read; no bytes are the end of the peer's stream.
 
         `fds` counts the descriptors that came with the read and `truncated` is MSG_CTRUNC; the caller owns the
-        descriptors and closes them. Version 1 uses none, so either is a violation.
+        descriptors. Only the daemon passes any, with the reply that announces them: none may come to it.
         Raises `ProtocolError` at a violation: the state is CLOSED then, and `received` has what came before it.
         """
         events: list[Event] = []
         self.received = events
         try:
-            if fds or truncated:
-                raise ProtocolError(f"{'too many' if truncated else fds} descriptors came", hint="accepted: none")
+            if truncated or (fds and self.role is Role.SERVER):
+                accepted = "none" if self.role is Role.SERVER else f"up to {limits.descriptors_max} with a reply"
+                raise ProtocolError(
+                    f"{'too many' if truncated else fds} descriptors came", hint=f"accepted: {accepted}"
+                )
             if not data:
                 return self._end(events)
             if self.state is State.CLOSED:

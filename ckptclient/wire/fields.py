@@ -6,6 +6,8 @@ Not for: what a value means; that is the business of the service which gets it.
 """
 
 from collections.abc import Callable, Mapping
+from itertools import compress, repeat
+from operator import is_not
 from types import NoneType
 from typing import (
     Annotated,
@@ -174,15 +176,23 @@ class Column(NamedTuple):
     words: str
 
 
-_Check = tuple[Callable[[object], object], bool]
-"""The check of a field as a bound method, which is called in half the time of the object; whether nil will do."""
+_Check = tuple[str, Callable[[object], object]]
+"""A field and its check as a bound method, which is called in half the time of the object."""
+
+LOOKS_MET_MAX = 256
+"""Whoever asks decides what requests look like, so what is remembered of that has a bound."""
 
 
 class Params(Shape):
     """Base of every class of parameters, unpacked by `unpack` and packed by `pack`."""
 
     _table: ClassVar[tuple[Column, ...] | None] = None
-    _checks: ClassVar[Mapping[str, _Check]] = {}
+    _met: ClassVar[dict[tuple[object, ...], tuple[_Check, ...]]] = {}
+    """Maps that were checked before, by their keys and the types of their values: what of them has to be checked."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._table, cls._met = None, {}
 
     @classmethod
     def table(cls) -> tuple[Column, ...]:
@@ -190,7 +200,6 @@ class Params(Shape):
         if cls._table is None:
             hints = get_type_hints(cls, include_extras=True)
             cls._table = tuple(_column(name, hints[name], name in cls.required) for name in cls.names)
-            cls._checks = {column.name: (_bound(column.check), column.nullable) for column in cls._table}
         return cls._table
 
     @classmethod
@@ -209,40 +218,60 @@ class Params(Shape):
     @classmethod
     def check(cls, raw: object) -> Self:
         """As `unpack`, for a class inside another."""
-        if cls._table is None:
-            cls.table()
         if cls.as_array and type(raw) is list and len(raw) == len(cls.names):
             raw = dict(zip(cls.names, raw, strict=True))
         elif cls.as_array or type(raw) is not dict:
             raise Rejected(f"{'an array' if cls.as_array else 'a map'} of {', '.join(cls.names) or 'nothing'}")
+        # Requests of a kind look alike: which fields there are, and which of them are nil, is decided once.
+        looks = (*raw, *map(type, raw.values()))
+        checks = cls._met.get(looks)
+        if checks is None:
+            checks = cls._checks(raw)
+            if len(cls._met) < LOOKS_MET_MAX:
+                cls._met[looks] = checks
         made = cls.__new__(cls)
         values = made.__dict__
-        checks = cls._checks
-        name, nullable = "", False
+        values.update(raw)
+        name = ""
         try:
-            for name, value in raw.items():
-                check, nullable = checks[name]
-                values[name] = None if value is None and nullable else check(value)
-        except KeyError:
-            raise Rejected(f"only {', '.join(cls.names) or 'nothing'}", f".{str(name)[:64]}") from None
+            for name, check in checks:
+                values[name] = check(values[name])
         except Rejected as refusal:
+            nullable = any(column.nullable for column in cls.table() if column.name == name)
             words = f"{refusal.words}, or nil" if nullable and not refusal.where else refusal.words
             raise Rejected(words, f".{name}{refusal.where}") from None
-        if not values.keys() >= cls.required:
-            missing = next(column for column in cls.table() if column.required and column.name not in values)
-            raise Rejected(f"{missing.words} (it is missing)", f".{missing.name}")
         return made
+
+    @classmethod
+    def _checks(cls, raw: Mapping[str, object]) -> tuple[_Check, ...]:
+        """What has to be checked of the values; Rejected where a key is unknown, or a required one is missing."""
+        columns = {column.name: column for column in cls.table()}
+        for name in raw:
+            if name not in columns:
+                raise Rejected(f"only {', '.join(cls.names) or 'nothing'}", f".{str(name)[:64]}")
+        for column in cls.table():
+            if column.required and column.name not in raw:
+                raise Rejected(f"{column.words} (it is missing)", f".{column.name}")
+        return tuple(
+            (name, columns[name].check.__call__)  # type: ignore[operator]
+            for name, value in raw.items()
+            if value is not None or not columns[name].nullable
+        )
 
     def pack(self) -> object:
         """What crosses the wire; in a map, what has its default is left out."""
         if self.as_array:
-            return [_plain(getattr(self, name)) for name in self.names]
-        default = self.defaults.get
-        return {
-            name: value if type(value) in _PLAIN else _plain(value)
-            for name, value in self.__dict__.items()
-            if value is not default(name, _NOTHING)
-        }
+            values = [getattr(self, name) for name in self.names]
+            return values if _PLAIN.issuperset(map(type, values)) else [_plain(value) for value in values]
+        given, default = self.__dict__, self.defaults.get
+        # By the iterators of C, and values looked at only where one is compound: this is in the way of every request.
+        says = map(is_not, given.values(), map(default, given, repeat(_NOTHING)))
+        packed: dict[str, object] = dict(compress(given.items(), says))
+        if not _PLAIN.issuperset(map(type, packed.values())):
+            for name, value in packed.items():
+                if type(value) not in _PLAIN:
+                    packed[name] = _plain(value)
+        return packed
 
 
 P = TypeVar("P", bound=Params)
@@ -272,11 +301,6 @@ def _column(name: str, hint: object, required: bool) -> Column:
         nullable, hint = True, options[0]
     check = cast("Callable[[object], object]", get_args(hint)[1])
     return Column(name, check, nullable, required, _words(check))
-
-
-def _bound(check: Callable[[object], object]) -> Callable[[object], object]:
-    bound: Callable[[object], object] = check.__call__  # type: ignore[operator]
-    return bound
 
 
 def _words(check: Callable[[object], object]) -> str:

@@ -45,6 +45,9 @@ CheckpointKind = Annotated[str, Choice(TYPES)]
 END_STATES = ("completed", "paused", "interrupted", "failed")
 EndState = Annotated[str, Choice(END_STATES)]
 Digest = Annotated[bytes, Bin(32, 1)]
+LEVELS = ("memory", "disk")
+Level = Annotated[str, Choice(LEVELS)]
+"""A durability: `memory` survives the worker, `disk` the daemon and the machine."""
 
 
 @parameters
@@ -274,9 +277,20 @@ class PartPlan(Params):
 
 @parameters
 class OpenUpload(Params):
-    """Begin an upload: parts that are too large for a frame. It belongs to the connection and ends with it."""
+    """Begin an upload: parts that are too large for a frame. It belongs to the connection and ends with it.
+
+    With `staging` the daemon may answer with shared memory to put them into.
+    """
 
     parts: Annotated[tuple[PartPlan, ...], Many(Nested(PartPlan), limits.parts_count_max)]
+    staging: Bool = False
+
+
+@parameters
+class ReleaseBuffer(Params):
+    """Give an idle staging buffer back."""
+
+    buffer: Annotated[int, Int(1)]
 
 
 @parameters
@@ -330,11 +344,25 @@ class Save(Params):
 
 
 @parameters
+class Stage(Save):
+    """A save of an upload that is answered once the daemon has its bytes, and persisted behind the answer.
+
+    Whoever has to repeat one says with `position` which place in the journal it was given.
+    """
+
+    position: Count | None = None
+
+
+@parameters
 class GetCheckpoint(Params):
-    """One checkpoint with its parts, by id, alias, `PROCESS@SEQ` or `PROCESS@latest`. Small parts come along."""
+    """One checkpoint with its parts, by id, alias, `PROCESS@SEQ` or `PROCESS@latest`. Small parts come along.
+
+    With `lend` the others come in shared memory, laid out in their order.
+    """
 
     checkpoint_id: CheckpointId
     data: Bool = True
+    lend: Bool = False
 
 
 @parameters
@@ -349,10 +377,14 @@ class ReadPart(Params):
 
 @parameters
 class Restore(Params):
-    """Put the newest restorable state back: what was recorded after it is set aside in a stateful process."""
+    """Put the newest restorable state back: what was recorded after it is set aside in a stateful process.
+
+    `lend` as in `checkpoint.get`.
+    """
 
     request: RequestNumber
     token: Token
+    lend: Bool = False
 
 
 @parameters
@@ -384,7 +416,7 @@ class WaitCheckpoint(Params):
     """Reply once the checkpoint is durable at the level named."""
 
     checkpoint_id: CheckpointId
-    level: Annotated[str, Choice(("memory", "disk"))] = "disk"
+    level: Level = "disk"
 
 
 @parameters

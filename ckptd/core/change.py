@@ -8,7 +8,7 @@ earlier was advisory.
 
 from enum import IntEnum
 
-from ckptd.core.ids import BodyKey, CheckpointKey, Epoch, Holder, ProcessKey, RequestId
+from ckptd.core.ids import BodyKey, CheckpointKey, Epoch, Holder, PackKey, ProcessKey, RequestId
 from ckptd.core.process_table import Act, Mode, State
 from ckptd.core.values import value
 
@@ -116,6 +116,15 @@ class ManifestPart:
 
 
 @value
+class NotePlace:
+    """Where the record lies that says in a pack what checkpoint this is: pack, offset, and its stored bytes."""
+
+    pack: PackKey
+    offset: int
+    stored_bytes: int
+
+
+@value
 class NewCheckpoint:
     """A checkpoint to make visible. Answer: (seq, created_at).
 
@@ -142,6 +151,7 @@ class NewCheckpoint:
     has_state: bool
     schema_version: int
     alias: str | None = None
+    note: NotePlace | None = None
 
 
 @value

@@ -28,7 +28,7 @@ def _common_options() -> list[click.Parameter]:
         click.Option(["--json"], is_flag=True, help="One JSON document, as docs/CLI_JSON_OUTPUT.md says."),
         click.Option(["--timeout"], type=Duration(), help="How long an answer may take; 5 s."),
         click.Option(["--socket"], type=click.Path(), help="The daemon's socket."),
-        click.Option(["--store"], type=click.Path(), help="Ask the private daemon of this store."),
+        click.Option(["--store"], type=click.Path(), help="Ask the private daemon of this store; where none runs, read it without."),
         click.Option(["--color"], type=click.Choice(["auto", "always", "never"]), default="auto", help="Colour; auto: on a terminal."),
         click.Option(["--utc"], is_flag=True, help="Times instead of ages, and in UTC."),
     ]  # fmt: skip

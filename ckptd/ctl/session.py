@@ -11,11 +11,12 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ckptclient import clock as monotonic_clock
 from ckptclient.calls import Call
-from ckptclient.errors import BadRequest, TimedOut, Unreachable
+from ckptclient.errors import BadRequest, NoStore, TimedOut, Unreachable
 from ckptclient.results import Welcome
 from ckptd.clock import Clock, SystemClock
 from ckptd.ctl.shown import View
@@ -70,6 +71,13 @@ class Common:
     utc: bool = False
 
 
+def offline(path: Path) -> Daemon:
+    """The store at a path, without a daemon."""
+    from ckptd.ctl.offline import OfflineStore  # the whole of a daemon's inside, which few runs need
+
+    return OfflineStore(path)
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """What surrounds a run; a test brings its own."""
@@ -86,6 +94,8 @@ class World:
     """One line of talk, on stderr."""
     terminal: Callable[[], os.terminal_size | None]
     """The size of the terminal that the answer goes to; None where it goes elsewhere."""
+    offline: Callable[[Path], Daemon] = offline
+    """Open a store that no daemon has."""
     draw: Callable[[str], None] | None = None
     """Write over the last line of the terminal that the talk goes to; None where it goes elsewhere."""
 
@@ -142,6 +152,7 @@ class Session:
         self.world = world
         self.common = common
         self._daemon: Daemon | None = None
+        self._answered = False
 
     @property
     def daemon(self) -> Daemon:
@@ -153,11 +164,30 @@ class Session:
     def call(self, call: Call[T]) -> T:
         """Ask the daemon; where none answers, the error says how to start one."""
         try:
-            return self.daemon.call(call)
+            answer = self.daemon.call(call)
         except Unreachable as error:
             if "request" in error.details:  # it was sent: whether it happened is what must be said
                 raise
-            raise Unreachable(error.message, hint=self._start_hint(), details=error.details) from error
+            if not self._goes_offline():
+                raise Unreachable(error.message, hint=self._start_hint(), details=error.details) from error
+            answer = self.daemon.call(call)
+        self._answered = True
+        return answer
+
+    def _goes_offline(self) -> bool:
+        """Whether the store that was named is read from now on without a daemon, as none answers for it."""
+        store = self.common.store
+        if store is None or self.common.socket or self._answered:
+            return False
+        try:
+            found = self.world.offline(Path(store))
+        except NoStore:
+            return False  # there is nothing to be read: a daemon would make a store
+        self.close()
+        self._daemon = found
+        if not self.common.json:
+            self.world.say(f"no daemon has {store}: it is read without one")
+        return True
 
     @property
     def is_operator(self) -> bool:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ckptd.service.services import Services
 
 Result: TypeAlias = Mapping[str, object]
+"""A `service.passing.Passing` is one too: a result with the descriptors that ride with it."""
+
 Answer: TypeAlias = "Result | asyncio.Future[Any] | Coroutine[Any, Any, Result]"
 Handler: TypeAlias = Callable[[Caller, Any], Answer]
 """Answers at once, by a future, or as a coroutine: in the order of what it costs. It is given its row's parameters."""
@@ -116,19 +118,21 @@ SURFACE: Final[tuple[Method, ...]] = (
     Method("journal.sequence", p.Sequence, ("changed", "mode"), _WORKER, True, lambda s: s.journal.sequence),
     Method("item.announce", p.Announce, (), _WORKER, False, lambda s: s.journal.announce),
 
-    Method("upload.open", p.OpenUpload, ("upload",), _WORKER, False, lambda s: s.saving.open_upload),
+    Method("upload.open", p.OpenUpload, ("upload", "buffer", "dropped", "descriptors"), _WORKER, False, lambda s: s.saving.open_upload),
     Method("part.write", p.WritePart, (), _WORKER, False, lambda s: s.saving.write_part),
     Method("upload.close", p.CloseUpload, (), _WORKER, False, lambda s: s.saving.close_upload),
+    Method("staging.release", p.ReleaseBuffer, ("released",), _WORKER, False, lambda s: s.saving.release_buffer),
     Method("checkpoint.save", p.Save, _SAVED, _WORKER, True, lambda s: s.saving.save),
-    Method("checkpoint.get", p.GetCheckpoint, (*_CHECKPOINT, "parts"), _WORKER, False, lambda s: s.browsing.get),
+    Method("checkpoint.stage", p.Stage, (*_SAVED, "position"), _WORKER, True, lambda s: s.saving.stage),
+    Method("checkpoint.get", p.GetCheckpoint, (*_CHECKPOINT, "parts", "descriptors"), _WORKER, False, lambda s: s.browsing.get),
     Method("checkpoint.read", p.ReadPart, ("data",), _WORKER, False, lambda s: s.browsing.read),
-    Method("checkpoint.restore", p.Restore, ("found", "checkpoint", "parts", "skipped", "journal", "progress"), _WORKER, True, lambda s: s.browsing.restore),
+    Method("checkpoint.restore", p.Restore, ("found", "checkpoint", "parts", "skipped", "journal", "progress", "descriptors"), _WORKER, True, lambda s: s.browsing.restore),
     Method("checkpoint.list", p.ListCheckpoints, ("checkpoints", "next"), _WORKER, False, lambda s: s.browsing.list_),
     Method("checkpoint.delete", p.MutateCheckpoint, ("deleted",), _WORKER, True, lambda s: s.browsing.delete),
     Method("checkpoint.pin", p.MutateCheckpoint, ("pinned",), _WORKER, True, lambda s: s.browsing.pin),
     Method("checkpoint.unpin", p.MutateCheckpoint, ("pinned",), _WORKER, True, lambda s: s.browsing.unpin),
     Method("checkpoint.revive", p.MutateCheckpoint, ("revived", "checkpoint_id", "expires_at"), _WORKER, True, lambda s: s.browsing.revive),
-    Method("checkpoint.wait", p.WaitCheckpoint, ("level",), _WORKER, False, lambda s: s.browsing.wait),
+    Method("checkpoint.wait", p.WaitCheckpoint, ("level", "checkpoint_id"), _WORKER, False, lambda s: s.saving.wait),
 
     Method("store.status", p.Nothing, _STATUS, _WORKER, False, lambda s: s.maintenance.status),
     Method("store.stats", p.Nothing, _STATS, _WORKER, False, lambda s: s.maintenance.stats),

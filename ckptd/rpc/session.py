@@ -1,7 +1,7 @@
 """One connection, from the accepted socket to its end; owns the order *feed, take, dispatch, flush*.
 
-    feed      one recvmsg; the descriptors that came with it are ours until somebody claims them, and since nobody does
-              in version 1 they are closed before anything else happens, MSG_CTRUNC or not
+    feed      one recvmsg; the descriptors that came with it are ours until somebody claims them, and since no request
+              brings any they are closed before anything else happens, MSG_CTRUNC or not
     take      complete messages wait in the order in which they came; each begins when those before it have begun
     dispatch  the table's handler answers at once, by a future, or as a coroutine, which becomes a task of the hub's
     flush     what a turn of the loop had to answer leaves by one system call
@@ -38,6 +38,7 @@ from ckptd.rpc.methods import Result, Route
 from ckptd.rpc.outgoing import Outgoing
 from ckptd.rpc.peer import Peer
 from ckptd.service.caller import Caller, Role
+from ckptd.service.passing import Passing
 
 LOG = log.get(__name__)
 
@@ -180,7 +181,7 @@ class Session:
                 return
             route = dispatch.route(request)
             answer = dispatch.call(route, caller, request)
-            if type(answer) is dict:
+            if type(answer) is dict or type(answer) is Passing:
                 self._reply(request.id, request.method, answer)
             else:
                 self._own(request, share, route, answer)
@@ -221,6 +222,8 @@ class Session:
         if self._closed:
             if error is not None:
                 answerable(error, route.method.name)  # nobody is told any more, but a bug is logged
+            elif isinstance(future.result(), Passing):
+                future.result().close()
             return
         if error is None:
             self._reply(message_id, route.method.name, future.result())
@@ -260,7 +263,10 @@ class Session:
             LOG.error("a reply can't be sent", method=method, why=error)
             told = Internal("the daemon's answer fits no frame", hint="ask for less at a time")
             frame = self._connection.send(Reply(reply.id, error_to_wire(told), None))
-        self._out.add(frame)
+            if type(reply.result) is Passing:
+                reply.result.close()
+            reply = Reply(reply.id, None, None)
+        self._out.add(frame, reply.result.descriptors if type(reply.result) is Passing else ())
 
     def _flush(self) -> None:
         out = self._out

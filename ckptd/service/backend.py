@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ckptclient.errors import CkptdError
-from ckptd.core.change import Answer, Change, ManifestPart
+from ckptd.core.change import Answer, Change, ManifestPart, NotePlace
 from ckptd.store.catalog.interface import Catalog, CatalogReader, Outcome
 from ckptd.store.committer import Committer, Job, Payload
 
@@ -97,7 +97,7 @@ class Backend:
             reader.close()
 
 
-def with_bodies(change: Change, parts: Sequence[ManifestPart]) -> Change:
+def with_bodies(change: Change, parts: Sequence[ManifestPart], note: NotePlace | None) -> Change:
     """The change with its parts' bodies, which are known once they are recorded; the manifest doesn't name them."""
     assert change.checkpoint is not None
-    return replace(change, checkpoint=replace(change.checkpoint, parts=tuple(parts)))
+    return replace(change, checkpoint=replace(change.checkpoint, parts=tuple(parts), note=note))

@@ -23,6 +23,7 @@ from ckptd.core.process_table import Mode
 from ckptd.service import views
 from ckptd.service.caller import Caller
 from ckptd.service.context import Context
+from ckptd.service.passing import Passing
 from ckptd.service.registration import failed_records
 from ckptd.service.restoring import Opened, Restoring
 from ckptd.service.space import Space
@@ -92,7 +93,9 @@ class Browsing:
     async def get(self, caller: Caller, p: params.GetCheckpoint) -> Map:
         """One checkpoint with its parts."""
         found = await self._restoring.open(await self._live(caller, p.checkpoint_id))
-        return {**await self._show(found.row), "parts": await self._parts(found, data=p.data)}
+        if p.lend:
+            found = await self._restoring.lend(found)
+        return _lent(found, {**await self._show(found.row), "parts": await self._parts(found, data=p.data)})
 
     async def read(self, caller: Caller, p: params.ReadPart) -> Map:
         """A piece of one part's plain bytes."""
@@ -102,8 +105,8 @@ class Browsing:
 
     async def wait(self, caller: Caller, p: params.WaitCheckpoint) -> Map:
         """What was found is on disk: nothing is visible before."""
-        await self._live(caller, p.checkpoint_id)
-        return {"level": "disk"}
+        row = await self._live(caller, p.checkpoint_id)
+        return {"level": "disk", "checkpoint_id": row.checkpoint_id}
 
     async def _live(self, caller: Caller, named: str) -> CheckpointRow:
         row = await self.find(caller, named)
@@ -125,7 +128,7 @@ class Browsing:
         if token.member is not None:
             raise BadRequest("a member has no state to restore", hint="restore in the holder, and hand the state on")
         await entry.drain()
-        choice = await self._restoring.choose(entry.key, context.config().process.attempts_max)
+        choice = await self._restoring.choose(entry.key, context.config().process.attempts_max, lend=p.lend)
         chosen = choice.with_state
         # On a store that can't be written the state is given all the same; who goes on from it is refused at its first
         # record or save, so that what isn't set aside now does no harm.
@@ -133,7 +136,7 @@ class Browsing:
             await self._rewind(caller, p.request, entry, chosen)
         entry.unproven = chosen.row.key if chosen is not None else None
         now = context.clock.now()
-        return {
+        answer: dict[str, object] = {
             "found": chosen is not None,
             "checkpoint": await self._show(chosen.row) if chosen is not None else None,
             "parts": await self._parts(chosen, data=True) if chosen is not None else [],
@@ -141,6 +144,7 @@ class Browsing:
             "journal": {"position": entry.next_position, "done": entry.done, "failed": entry.failed},
             "progress": views.progress(entry.progress(), now),
         }
+        return _lent(chosen, answer)
 
     async def _rewind(self, caller: Caller, request: int, entry: Entry, chosen: Opened | None) -> None:
         """Set aside what came after the checkpoint, or everything where there is none, and go back to its progress."""
@@ -256,6 +260,12 @@ class Browsing:
         self._context.events.happened()
         assert isinstance(moved, int)
         return moved
+
+
+def _lent(found: Opened | None, answer: dict[str, object]) -> Map:
+    """The answer, with the memory in which the large parts are."""
+    answer["descriptors"] = None
+    return answer if found is None or found.loan is None else Passing(answer, [found.loan.seal()])
 
 
 def _is_short(wanted: Filter) -> bool:

@@ -11,7 +11,6 @@ from pathlib import Path
 from ckptclient.errors import BadRequest, Denied
 from ckptclient.wire import params
 from ckptd.core.change import Change, EventRow
-from ckptd.core.ids import PackKey
 from ckptd.core.process_table import State
 from ckptd.observe import log
 from ckptd.service import views
@@ -125,13 +124,17 @@ class Maintenance:
 
     async def _unlink_packs(self) -> None:
         """The file first: a row without a file is found again, a file without a row would be lost space."""
-        for key, name in await self._context.backend.tend(lambda catalog: catalog.dead_packs()):
 
-            def drop(catalog: Catalog, key: PackKey = key, name: str = name) -> None:
+        def drop(catalog: Catalog) -> bool:
+            # Asked and done in one slice: a save may append to a pack that was dead a moment ago.
+            dead = catalog.dead_packs(1)
+            for key, name in dead:
                 self._chunks.unlink(name)
                 catalog.drop_pack(key)
+            return bool(dead)
 
-            await self._context.backend.tend(drop)
+        while await self._context.backend.tend(drop):
+            pass
 
     async def _warn_of_abandonment(self, now: int) -> None:
         """Tell of processes that will stop protecting their newest state, once each: those that came near since the last run."""

@@ -7,7 +7,7 @@ a recovery would give. Nothing is repaired or set aside here, and nobody's attem
 Not for: reading all of the store (the scrub), or when it is done (`loops.proving`).
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -60,8 +60,16 @@ class Drilled:
 class Proving:
     """`process.prove`, and the slow round through all processes."""
 
-    def __init__(self, context: Context, restoring: Restoring, prover: Prover) -> None:
+    def __init__(
+        self,
+        context: Context,
+        restoring: Restoring,
+        prover: Prover,
+        report: Callable[[Damaged], Awaitable[bool]],
+    ) -> None:
+        """`report` is told of damage, and answers whether it has a place in a pack, so that it is told and kept there."""
         self._context = context
+        self._report = report
         self._restoring = restoring
         self._prover = prover
         self._told: set[CheckpointKey] = set()
@@ -122,7 +130,7 @@ class Proving:
     async def _drill(self, row: ProcessRow, rate: int | None) -> Drilled:
         context = self._context
         begun, at = context.clock.monotonic(), context.clock.now()
-        damaged: dict[CheckpointKey, tuple[str, str]] = {}
+        damaged: dict[CheckpointKey, tuple[str, Damaged]] = {}
         newest, size_bytes = await self._first(row, False, rate, damaged)
         whole = newest
         if newest is None or not newest.has_state:
@@ -140,12 +148,13 @@ class Proving:
             await context.backend.tend(lambda catalog: catalog.prove([proof]))
         context.metrics.count("proofs_total")
         context.metrics.count("proven_bytes_total", size_bytes)
-        found = Drilled(row, proof, whole, tuple(damaged.values()), size_bytes, context.clock.monotonic() - begun)
+        past = tuple((name, damage.message) for name, damage in damaged.values())
+        found = Drilled(row, proof, whole, past, size_bytes, context.clock.monotonic() - begun)
         await self._tell(row, damaged)
         return found
 
     async def _first(
-        self, row: ProcessRow, with_state: bool, rate: int | None, damaged: dict[CheckpointKey, tuple[str, str]]
+        self, row: ProcessRow, with_state: bool, rate: int | None, damaged: dict[CheckpointKey, tuple[str, Damaged]]
     ) -> tuple[CheckpointRow | None, int]:
         """The newest candidate that is whole, and the bytes that were read for it."""
         for key in await self._context.backend.read(lambda reader: reader.candidates(row.key, with_state)):
@@ -160,7 +169,7 @@ class Proving:
                 continue
             except Damaged as damage:
                 if (await self._restoring.row(key)) is not None:
-                    damaged[key] = checkpoint.checkpoint_id, damage.message
+                    damaged[key] = checkpoint.checkpoint_id, damage
         return None, 0
 
     async def _read(self, checkpoint: CheckpointRow, rate: int | None) -> int:
@@ -179,20 +188,20 @@ class Proving:
                     await clock.sleep(size_bytes / rate)
         return total
 
-    async def _tell(self, row: ProcessRow, damaged: dict[CheckpointKey, tuple[str, str]]) -> None:
-        """Name what is damaged, once in a daemon's life."""
+    async def _tell(self, row: ProcessRow, damaged: Mapping[CheckpointKey, tuple[str, Damaged]]) -> None:
+        """Name what is damaged, once in a daemon's life: a place in a pack with all that it hits, else the checkpoint."""
         new = {key: one for key, one in damaged.items() if key not in self._told}
-        if not new:
-            return
         self._told.update(new)
-        self._context.metrics.count("proofs_damaged_total", len(new))
-        for name, why in new.values():
+        events: list[EventRow] = []
+        for name, damage in new.values():
+            self._context.metrics.count("proofs_damaged_total")
+            if self._context.read_only is None and await self._report(damage):
+                continue
+            why = damage.message
             LOG.error("a checkpoint is damaged", process=row.process_id, uid=row.uid, checkpoint=name, why=why)
-        if self._context.read_only is not None:
-            return
-        events = tuple(
-            EventRow("damaged", row.uid, row.key, row.process_id, (("checkpoint_id", name), ("why", why)))
-            for name, why in new.values()
-        )
-        await self._context.backend.commit(Change(self._context.clock.now(), row.uid, events=events))
-        self._context.events.happened()
+            events.append(
+                EventRow("damaged", row.uid, row.key, row.process_id, (("checkpoint_id", name), ("why", why)))
+            )
+        if events and self._context.read_only is None:
+            await self._context.backend.commit(Change(self._context.clock.now(), row.uid, events=tuple(events)))
+            self._context.events.happened()

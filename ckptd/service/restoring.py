@@ -4,19 +4,26 @@ Candidates are tried newest first. One that is damaged, or whose restore has kil
 past and said by name; whole means that every byte of it was read and verified, not that its row looks well.
 """
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from ckptclient.errors import BadRequest, Damaged, NotFound
+from ckptclient.wire import layout
 from ckptd.core.change import CheckpointRow, ManifestPart
 from ckptd.core.ids import CheckpointKey, ProcessKey
 from ckptd.core.manifest import checksum, inline_hash, unpack
 from ckptd.service.backend import Backend
 from ckptd.store.catalog.interface import CatalogReader, Content
+from ckptd.store.lending import Loan
 
 INLINE_REPLY_BYTES_MAX = 512 << 10
-"""Parts come along in a reply up to this sum; larger ones are read in pieces."""
+"""Parts come along in a reply up to this sum; larger ones are read in pieces, or lent whole."""
+
+LOAN_SLICE_BYTES = 8 << 20
+"""What a thread reads of a loan at a time: enough for it to be worth its while, little enough that all have some."""
 
 
 class PartReader(Protocol):
@@ -36,6 +43,19 @@ class Opened:
     row: CheckpointRow
     parts: Sequence[ManifestPart]
     inline: bytes | None
+    loan: Loan | None = None
+    """The parts that don't come along, verified, where somebody will map them."""
+
+    @property
+    def apart(self) -> Sequence[int]:
+        """The parts that are too large to come along in a reply."""
+        room, found = INLINE_REPLY_BYTES_MAX, []
+        for index, part in enumerate(self.parts):
+            if part.size_bytes > room:
+                found.append(index)
+            else:
+                room -= part.size_bytes
+        return found
 
     def inline_part(self, index: int) -> bytes:
         """The bytes of one inline part."""
@@ -92,27 +112,45 @@ class Restoring:
 
     async def data(self, found: Opened) -> list[bytes | None]:
         """The bytes of each part that comes along in a reply, None for those that must be read in pieces."""
-        room = INLINE_REPLY_BYTES_MAX
+        apart = set(found.apart)
         data: list[bytes | None] = []
         for index, part in enumerate(found.parts):
-            if part.size_bytes > room:
+            if index in apart:
                 data.append(None)
-                continue
-            room -= part.size_bytes
-            data.append(await self.read(found, index, 0, part.size_bytes) if part.size_bytes else b"")
+            else:
+                data.append(await self.read(found, index, 0, part.size_bytes) if part.size_bytes else b"")
         return data
 
-    async def choose(self, process: ProcessKey, attempts_max: int) -> Choice:
-        """The newest whole checkpoint and the newest whole one with application state."""
+    async def lend(self, found: Opened) -> Opened:
+        """The same with its large parts in memory that a client may map, each byte verified; Damaged, Busy."""
+        apart = found.apart
+        if not apart or found.inline is not None:
+            return found
+        begins, size_bytes = layout.begins(found.parts[index].size_bytes for index in apart)
+        loan = Loan(size_bytes)
+        await asyncio.gather(
+            *(
+                self._backend.read(partial(self._fill, loan, begin, found.parts[index], offset))
+                for index, begin in zip(apart, begins, strict=True)
+                for offset in range(0, found.parts[index].size_bytes, LOAN_SLICE_BYTES)
+            )
+        )
+        return replace(found, loan=loan)
+
+    def _fill(self, loan: Loan, begin: int, part: ManifestPart, offset: int, catalog: CatalogReader) -> None:
+        loan.write(begin + offset, self._reader.read(catalog, part, offset, LOAN_SLICE_BYTES))
+
+    async def choose(self, process: ProcessKey, attempts_max: int, *, lend: bool = False) -> Choice:
+        """The newest whole checkpoint and the newest whole one with application state, lent where that is asked for."""
         skipped: dict[str, str] = {}
-        newest = await self._first(process, False, attempts_max, skipped)
+        newest = await self._first(process, False, attempts_max, skipped, lend=lend)
         if newest is not None and newest.row.has_state:
             return Choice(newest, newest, list(skipped.items()))
-        with_state = await self._first(process, True, attempts_max, skipped)
+        with_state = await self._first(process, True, attempts_max, skipped, lend=lend)
         return Choice(newest, with_state, list(skipped.items()))
 
     async def _first(
-        self, process: ProcessKey, with_state: bool, attempts_max: int, skipped: dict[str, str]
+        self, process: ProcessKey, with_state: bool, attempts_max: int, skipped: dict[str, str], *, lend: bool
     ) -> Opened | None:
         keys = await self._backend.read(lambda reader: reader.candidates(process, with_state))
         for key in keys:
@@ -123,15 +161,19 @@ class Restoring:
                 skipped[row.checkpoint_id] = f"its restore killed its worker {row.attempts} times"
                 continue
             try:
-                return await self._whole(row)
+                return await self._whole(row, lend=lend and row.has_state)
             except Damaged as damage:
                 skipped[row.checkpoint_id] = damage.message
         return None
 
-    async def _whole(self, row: CheckpointRow) -> Opened:
+    async def _whole(self, row: CheckpointRow, *, lend: bool) -> Opened:
         found = await self.open(row)
+        if lend:
+            found = await self.lend(found)
         if found.inline is None:
-            await self._backend.read(lambda catalog: self._reader.verify(catalog, found.parts))
+            apart = set(found.apart) if found.loan is not None else ()
+            rest = [part for index, part in enumerate(found.parts) if index not in apart]
+            await self._backend.read(lambda catalog: self._reader.verify(catalog, rest))
         return found
 
     async def row(self, key: CheckpointKey) -> CheckpointRow | None:

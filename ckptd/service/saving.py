@@ -7,24 +7,39 @@ Not for: finding and reading checkpoints (`browsing`).
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from typing import Final
 
-from ckptclient.errors import BadRequest, Conflict
+from ckptclient.errors import BadRequest, Conflict, NoSpace
 from ckptclient.wire import params
 from ckptd.core import lease, manifest
 from ckptd.core.cadence import smooth_cost
-from ckptd.core.change import Answer, Change, CheckpointType, Claim, Guard, ManifestPart, NewCheckpoint
+from ckptd.core.change import (
+    Answer,
+    Change,
+    CheckpointType,
+    Claim,
+    Guard,
+    ManifestPart,
+    NewCheckpoint,
+    ProgressNow,
+)
 from ckptd.core.ids import CheckpointKey, Epoch, RequestId
+from ckptd.core.lifetimes import lifetime_class
 from ckptd.core.naming import checkpoint_id
 from ckptd.core.process_table import ENDS, Act, Mode, State
 from ckptd.core.retention import Lifetimes, expires_at
 from ckptd.core.values import value
 from ckptd.errors import StoreFailed
 from ckptd.service import policies
+from ckptd.service.behind import Behind
 from ckptd.service.browsing import Browsing
 from ckptd.service.caller import Caller
 from ckptd.service.context import Context
+from ckptd.service.passing import Passing
 from ckptd.service.processes import Processes, end_event, take_progress
 from ckptd.service.space import Space
 from ckptd.service.table import Entry
@@ -56,6 +71,16 @@ class _Asked:
     mode: Mode | None
     depends: tuple[CheckpointKey, ...] = ()
 
+    @property
+    def session(self) -> bytes:
+        """Under which the request's number is kept.
+
+        What is persisted behind its answer may take longer than the mutations that follow it are remembered: such
+        saves have a numbering of their own.
+        """
+        session = self.caller.session
+        return bytes([session[0] ^ 0x80]) + session[1:] if isinstance(self.p, params.Stage) else session
+
 
 class Saving:
     """`checkpoint.save` and the uploads that feed it."""
@@ -77,13 +102,26 @@ class Saving:
         self._ingest = ingest
         self._space = space
         self._fatal = fatal
+        self.behind: Final = Behind()
 
     # Uploads
 
     def open_upload(self, caller: Caller, p: params.OpenUpload) -> Map:
-        """Begin an upload; what it announces must fit."""
+        """Begin an upload; what it announces must fit. In shared memory where that is asked for and can be had."""
         self._space.admit(sum(part.size_bytes for part in p.parts))
-        return {"upload": self._uploads.open(caller, p.parts)}
+        if p.staging:
+            with suppress(NoSpace, OSError):
+                return self._stage(caller, p.parts)
+        return {"upload": self._uploads.open(caller, p.parts), "buffer": None, "dropped": [], "descriptors": None}
+
+    def _stage(self, caller: Caller, plan: Sequence[params.PartPlan]) -> Map:
+        number, taken = self._uploads.stage(caller, plan)
+        answer = {"upload": number, "buffer": taken.buffer.number, "dropped": list(taken.dropped), "descriptors": None}
+        return Passing(answer, [os.dup(taken.buffer.fd)]) if taken.fresh else answer
+
+    def release_buffer(self, caller: Caller, p: params.ReleaseBuffer) -> Map:
+        """Give an idle staging buffer back."""
+        return {"released": self._uploads.staging.release(caller.connection, p.buffer)}
 
     async def write_part(self, caller: Caller, p: params.WritePart) -> Map:
         """A piece of an upload."""
@@ -99,6 +137,7 @@ class Saving:
     def dropped(self, connection: int) -> None:
         """A connection ended."""
         self._uploads.drop(connection)
+        self.behind.dropped(connection)
 
     # Saves
 
@@ -141,6 +180,75 @@ class Saving:
         head = (await self._browsing.find(caller, p.expected_head)).key if p.expected_head else None
         asked = self._admit(caller, p, entry, Guard(entry.key, token.epoch, token.member, head))
         return await self._in_turn(replace(asked, depends=depends), _Turn(entry))
+
+    async def stage(self, caller: Caller, p: params.Stage) -> Map:
+        """A save of an upload that is answered once it is admitted, and persisted behind the answer."""
+        if p.token is None or p.upload is None:
+            raise BadRequest("only a held process's upload can be staged", hint="call checkpoint.save")
+        # The upload is taken first: it outlives its connection from here on.
+        upload = self._uploads.take(caller, p.upload)
+        try:
+            asked, entry = await self._staged(caller, p, p.token)
+        except BaseException:
+            upload.close()
+            raise
+        work = self._in_turn(asked, _Turn(entry), upload)
+        name = p.alias or checkpoint_id(asked.process_id, _TYPES[p.type], asked.seq)
+        self.behind.start(caller.connection, (caller.uid, name), work)
+        due = self._context.tick(entry, self._context.clock.now())
+        return {
+            "checkpoint_id": name,
+            "seq": asked.seq,
+            "created_at": asked.at,
+            "expires_at": asked.expires_at,
+            "level": "memory",
+            "due": due,
+            "position": asked.position,
+        }
+
+    async def _staged(self, caller: Caller, p: params.Stage, token: bytes) -> tuple[_Asked, Entry]:
+        depends = tuple([(await self._browsing.find(caller, name)).key for name in p.depends])
+        entry, read = await self._context.entry(caller, token)
+        guard = Guard(entry.key, read.epoch, read.member)
+        if p.position is None:
+            return replace(self._admit(caller, p, entry, guard), depends=depends), entry
+        again = await self._admitted_before(entry, p, p.position)
+        asked = self._admit(caller, p.having(progress=None), entry, guard)
+        return replace(asked, depends=depends, position=p.position, progress_part=again), entry
+
+    async def _admitted_before(self, entry: Entry, p: params.Save, position: int) -> tuple[bytes, ManifestPart]:
+        """The progress part of a save that an earlier daemon had admitted and didn't persist.
+
+        What was recorded since is not in its state, so it keeps the place in the journal that it was given.
+        """
+        if position > entry.next_position:
+            raise BadRequest(
+                f"position {position} is ahead of the journal", hint=f"accepted: up to {entry.next_position}"
+            )
+        done, failed = await self._context.backend.read(lambda reader: reader.journal_counts(entry.key, position))
+        now, said = entry.progress(), p.progress or params.Progress()
+        return _packed(
+            replace(
+                now,
+                total=said.total if said.total is not None else now.total,
+                completed=said.completed if said.completed is not None else now.completed,
+                step=said.step if said.step is not None else now.step,
+                batch=said.batch if said.batch is not None else now.batch,
+                metadata=said.metadata if said.metadata is not None else now.metadata,
+                done=done,
+                failed=failed,
+            )
+        )
+
+    async def wait(self, caller: Caller, p: params.WaitCheckpoint) -> Map:
+        """Answer once a checkpoint has the level: what is visible is on disk, what is behind is in memory."""
+        saved = (caller.uid, p.checkpoint_id)
+        if p.level == "memory" and self.behind.has(saved):
+            return {"level": "memory", "checkpoint_id": p.checkpoint_id}
+        made = await self.behind.outcome(saved)
+        if made is None:
+            return await self._browsing.wait(caller, p)
+        return {"level": "disk", "checkpoint_id": made["checkpoint_id"]}
 
     async def _claiming(self, caller: Caller, p: params.Save, depends: tuple[CheckpointKey, ...]) -> Map:
         """A checkpoint without a token, of a process that may have to be made for it."""
@@ -211,10 +319,11 @@ class Saving:
             size += len(asked.progress_part[0])
         return asked.p.upload is None and size <= self._context.config().store.inline_bytes_max
 
-    async def _in_turn(self, asked: _Asked, turn: "_Turn") -> Map:
+    async def _in_turn(self, asked: _Asked, turn: "_Turn", upload: Upload | None = None) -> Map:
         """Ingest what isn't inline, in threads; then, when those before it have gone, to the committer."""
-        upload = self._uploads.take(asked.caller, asked.p.upload) if asked.p.upload is not None else None
         try:
+            if upload is None and asked.p.upload is not None:
+                upload = self._uploads.take(asked.caller, asked.p.upload)
             if upload is not None:
                 upload.check_whole()
                 if asked.progress_part is not None:
@@ -238,7 +347,11 @@ class Saving:
     def _prepare(self, asked: _Asked, parts: Sequence[Part]) -> Prepared:
         try:
             return self._ingest.prepare(
-                asked.caller.uid, parts, asked.at, asked.entry.key if asked.entry is not None else None
+                asked.caller.uid,
+                parts,
+                asked.at,
+                asked.entry.key if asked.entry is not None else None,
+                lifetime_class(asked.at, asked.expires_at),
             )
         except StoreFailed as failed:
             self._fatal(failed)
@@ -257,7 +370,7 @@ class Saving:
         change = Change(
             self._context.clock.now(),
             asked.caller.uid,
-            RequestId(asked.caller.session, p.request),
+            RequestId(asked.session, p.request),
             asked.guard,
             asked.claim,
             new,
@@ -355,10 +468,13 @@ def _progress_part(entry: Entry) -> tuple[bytes, ManifestPart]:
     """The part that says where the process stood, and its bytes; packed anew only when something was said since."""
     standing = entry.progress()
     if entry.progress_part is None:
-        packed = progress_part(standing)
-        part = ManifestPart(PROGRESS_PART, PROGRESS_FORM, len(packed), manifest.inline_hash(packed))
-        entry.progress_part = packed, part
+        entry.progress_part = _packed(standing)
     return entry.progress_part
+
+
+def _packed(standing: ProgressNow) -> tuple[bytes, ManifestPart]:
+    packed = progress_part(standing)
+    return packed, ManifestPart(PROGRESS_PART, PROGRESS_FORM, len(packed), manifest.inline_hash(packed))
 
 
 def _parts(asked: _Asked, upload: Upload | None) -> Sequence[Part]:

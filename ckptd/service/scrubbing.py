@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from ckptclient.errors import BadRequest
+from ckptclient.errors import BadRequest, Damaged
 from ckptclient.wire import params
 from ckptd.core.change import Change, CheckpointRow, EventRow
 from ckptd.core.health import About, Figure
@@ -25,6 +25,7 @@ from ckptd.service.context import Context
 from ckptd.service.users import user_name
 from ckptd.service.views import Map
 from ckptd.store.catalog.interface import CatalogReader, Damage, PackRow
+from ckptd.store.records import RECORD_HEADER_BYTES
 from ckptd.store.verify import FROM_START, STAGES, Cursor, Finding, Hit, PackCheck, Step, Verifier, hit
 
 LOG = log.get(__name__)
@@ -223,6 +224,13 @@ class Scrubbing:
 
     # What was found
 
+    async def report(self, damage: Damaged) -> bool:
+        """Quarantine and tell what a reader met; False where its details name no place of a chunk that is still there."""
+        found = await self._context.backend.read(lambda reader: _met(reader, damage))
+        if found is not None:
+            await self._keep([found])
+        return found is not None
+
     async def _keep(self, findings: Sequence[Finding]) -> list[list[CheckpointRow]]:
         """Quarantine and tell what is new; the checkpoints that each finding hits."""
         if not findings:
@@ -280,6 +288,19 @@ def _cursor(place: Sequence[int]) -> Cursor:
     if len(place) != 3 or place[0] > 4:
         raise BadRequest("this is no place to go on from", hint="send `next` of the last answer as it came")
     return place[0], place[1], place[2]
+
+
+def _met(reader: CatalogReader, damage: Damaged) -> Finding | None:
+    """The place that a reader's error names, as `store.chains` writes its details."""
+    name, offset = damage.details.get("pack"), damage.details.get("offset")
+    pack = next((key for key, one in reader.packs().items() if one == name), None)
+    if pack is None or not isinstance(offset, int):
+        return None
+    placed = reader.placed(pack, offset, 1)
+    if not placed or placed[0].row.offset != offset:
+        return None
+    row = placed[0].row
+    return Finding(damage.message, pack, str(name), offset, RECORD_HEADER_BYTES + row.stored_bytes, row.key, row.id)
 
 
 def _damaged_rows(reader: CatalogReader) -> list[CheckpointRow]:

@@ -1,19 +1,22 @@
 """Payloads that come in pieces; owns the term *upload*.
 
 An upload is a file without a name in the store's own file system: its pieces may come in any order, its size is
-bounded by what was announced, and nothing is left of it when its connection, the daemon or the machine ends.
+bounded by what was announced, and nothing is left of it when its connection, the daemon or the machine ends. Or it is
+a staging buffer that the worker fills by itself, and saves once it has.
 """
 
 import os
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
+from typing import Final
 
 from ckptclient.errors import BadRequest, Busy, NoSpace, NotFound
-from ckptclient.wire import params
+from ckptclient.wire import layout, params
 from ckptd.service.caller import Caller
+from ckptd.store.staging import Pool, Taken
 
 UPLOADS_MAX = 64
 """Open uploads of one connection."""
@@ -29,6 +32,8 @@ class Upload:
     size_bytes: int
     written: list[tuple[int, int]] = field(default_factory=list)
     """What has come, as ranges of the file that don't touch, in order."""
+    give_back: Callable[[], None] | None = None
+    """For a staging buffer: its end. Whether it was filled is the worker's word."""
 
     def cover(self, begin: int, end: int) -> None:
         """Note that a range has come."""
@@ -42,7 +47,7 @@ class Upload:
 
     def check_whole(self) -> None:
         """Refuse to save what has holes: they would read as zeros."""
-        if self.size_bytes and self.written != [(0, self.size_bytes)]:
+        if self.give_back is None and self.size_bytes and self.written != [(0, self.size_bytes)]:
             came = sum(end - begin for begin, end in self.written)
             raise BadRequest(
                 f"only {came} of the upload's {self.size_bytes} bytes were written",
@@ -51,28 +56,49 @@ class Upload:
 
     def close(self) -> None:
         """Give the space back."""
-        if self.fd >= 0:
+        if self.fd < 0:
+            return
+        if self.give_back is not None:
+            self.give_back()
+        else:
             os.close(self.fd)
-            self.fd = -1
+        self.fd = -1
 
 
 class Uploads:
     """Uploads by connection; blocking calls, made in a reader's thread where they carry bytes."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, staging: Pool) -> None:
         self._directory = directory
+        self.staging: Final = staging
         self._open: dict[int, dict[int, Upload]] = {}
         self._next = 1
 
     def open(self, caller: Caller, plan: Sequence[params.PartPlan]) -> int:
         """Begin one; its number is for this connection alone."""
+        mine = self._room(caller)
+        begins = list(accumulate((part.size_bytes for part in plan), initial=0))
+        fd = os.open(self._directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        return self._enter(mine, Upload(fd, tuple(plan), begins[:-1], begins[-1]))
+
+    def stage(self, caller: Caller, plan: Sequence[params.PartPlan]) -> tuple[int, Taken]:
+        """Begin one in a staging buffer, where each part has the place that `wire.layout` gives it. NoSpace."""
+        mine = self._room(caller)
+        begins, size_bytes = layout.begins(part.size_bytes for part in plan)
+        taken = self.staging.take(caller.connection, caller.uid, size_bytes)
+        buffer = taken.buffer
+        upload = Upload(buffer.fd, tuple(plan), begins, size_bytes, give_back=lambda: self.staging.give_back(buffer))
+        return self._enter(mine, upload), taken
+
+    def _room(self, caller: Caller) -> dict[int, Upload]:
         mine = self._open.setdefault(caller.connection, {})
         if len(mine) >= UPLOADS_MAX:
             raise Busy(f"this connection has {UPLOADS_MAX} uploads open", hint="save or close one of them first")
-        begins = list(accumulate((part.size_bytes for part in plan), initial=0))
-        fd = os.open(self._directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        return mine
+
+    def _enter(self, mine: dict[int, Upload], upload: Upload) -> int:
         number, self._next = self._next, self._next + 1
-        mine[number] = Upload(fd, tuple(plan), begins[:-1], begins[-1])
+        mine[number] = upload
         return number
 
     def find(self, caller: Caller, number: int) -> Upload:
@@ -88,6 +114,8 @@ class Uploads:
 
     def write(self, upload: Upload, piece: params.WritePart) -> None:
         """Put a piece in its place. NoSpace leaves the rest of the upload as it was."""
+        if upload.give_back is not None:
+            raise BadRequest("the upload lies in a staging buffer", hint="put the bytes there, and save it")
         if piece.part >= len(upload.parts):
             raise BadRequest(f"the upload has {len(upload.parts)} parts", hint="accepted: part 0 and up")
         size = upload.parts[piece.part].size_bytes
@@ -118,8 +146,10 @@ class Uploads:
         """A connection ended, and its uploads with it."""
         for upload in self._open.pop(connection, {}).values():
             upload.close()
+        self.staging.drop(connection)
 
     def close(self) -> None:
         """Forget all."""
         for connection in tuple(self._open):
             self.drop(connection)
+        self.staging.close()

@@ -26,6 +26,7 @@ from ckptd.settings.policies import POLICIES
 
 SECTIONS: Final[Mapping[str, type[Any]]] = {
     "store": tree.Store,
+    "staging": tree.Staging,
     "archive": tree.Archive,
     "retention": tree.Retention,
     "checkpoint": tree.Checkpoint,
@@ -88,13 +89,18 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("store.inline", "inline_bytes_max", size("64 B", "64 KiB", "none"), "4 KiB", "Payloads up to this size live in the catalog, larger ones in packs."),
     Setting("store.compression", "compression_level", COMPRESSION, True, "Compress what a sample says is worth it; true is zstd level 3.",
         original="CHECKPOINT_COMPRESSION"),
-    Setting("store.delta_depth", "delta_depth_max", integer(0, 200), 32,
+    Setting("store.delta_depth", "delta_depth_max", integer(0, 200), 16,
         "How many versions of a document are stored in a row as the difference to the one before, until one is stored whole; 0 stores each whole."),
     Setting("store.array_delta_depth", "array_delta_depth_max", integer(0, 200), 0,
         "The same for arrays that keep their shape, at the save: smaller, but slower to save and to restore."),
+    Setting("store.tight_compression", "tight_compression_level", integer(1, 19), 16,
+        "zstd's level for what is compressed anew in the background."),
     Setting("store.reserve", "reserve_bytes_max", size("1 MiB", "1 GiB", "none"), "64 MiB",
         "Kept free to delete on a full disk; never more than 1 % of the file system."),
     Setting("store.read_only", "read_only", BOOLEAN, False, "Serve what is there and write nothing, not even to the catalog."),
+
+    Setting("staging.share", "share", SHARE, "25 %", "The share of the machine's memory that large saves may be staged in; beyond it they cross in pieces.", reloadable=True),
+    Setting("staging.user_share", "user_share", SHARE, "20 %", "The same for one user.", private="25 %", reloadable=True),
 
     Setting("archive.path", "path", OPTIONAL_PATH, "", "Where old checkpoints of completed processes move; none keeps them in the store.",
         original="CHECKPOINT_BACKUP_PATH"),

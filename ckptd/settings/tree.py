@@ -40,8 +40,17 @@ class Store:
     compression_level: int  # zstd's; 0 stores raw
     delta_depth_max: int  # 0 stores no deltas
     array_delta_depth_max: int
+    tight_compression_level: int  # zstd's, where there is time
     reserve_bytes_max: int
     read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """The shared memory in which large parts cross: shares of the machine's memory."""
+
+    share: float
+    user_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +177,7 @@ class Config:
     socket_group: str
     idle_exit_seconds: float
     store: Store
+    staging: Staging
     archive: Archive
     retention: Retention
     checkpoint: Checkpoint

@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol, TypeVar
 
 from ckptclient.errors import CkptdError, Internal
-from ckptd.core.change import Change, ManifestPart
+from ckptd.core.change import Change, ManifestPart, NotePlace
 from ckptd.core.values import value
 from ckptd.errors import StoreFailed
 from ckptd.store.catalog.interface import Catalog, Outcome
@@ -47,6 +47,8 @@ class Payload(Protocol):
     """What `ingest` prepared of a payload that is not inline, and what the committer does with it."""
 
     size_bytes: int
+    noted: NotePlace | None
+    """Where the record lies that says what checkpoint this is; known once it is placed."""
 
     def place(self) -> None:
         """Append what belongs into the shared pack. NoSpace refuses this save alone."""
@@ -65,7 +67,7 @@ class Job:
     change: Change
     done: Done
     payload: Payload | None = None
-    with_parts: Callable[[Change, Sequence[ManifestPart]], Change] | None = None
+    with_parts: Callable[[Change, Sequence[ManifestPart], NotePlace | None], Change] | None = None
 
 
 @value
@@ -281,4 +283,4 @@ class Committer:
 def _completed(job: Job) -> Change:
     if job.payload is None or job.with_parts is None:
         return job.change
-    return job.with_parts(job.change, job.payload.record())
+    return job.with_parts(job.change, job.payload.record(), job.payload.noted)

@@ -25,7 +25,7 @@ from ckptd.core.manifest import bodies_hash
 from ckptd.store import encodings
 from ckptd.store.catalog.interface import Catalog, CatalogReader, ChunkRow
 from ckptd.store.chains import Chains
-from ckptd.store.chunking import DOCUMENT, DOCUMENT_BYTES_MAX, PIECE_BYTES, Cut, cut, units
+from ckptd.store.chunking import ARRAY, DOCUMENT, DOCUMENT_BYTES_MAX, PIECE_BYTES, Cut, cut, units
 from ckptd.store.chunks.interface import ChunkStore, PrivatePacks
 from ckptd.store.forms import Form, parse
 from ckptd.store.holds import Holds
@@ -155,15 +155,17 @@ class Ingest:
         self._local.reader = self._catalog.reader()
         self._readers.append(self._local.reader)
 
-    def prepare(self, uid: int, parts: Sequence[Part], at: int, process: ProcessKey | None = None) -> Prepared:
+    def prepare(
+        self, uid: int, parts: Sequence[Part], at: int, process: ProcessKey | None = None, lifetime: int = 0
+    ) -> Prepared:
         """Do all that needs no committer; blocks for as long as it takes. `at` is now, microseconds.
 
-        `process` is whose save it is: deltas are made to what it saved before.
+        `process` is whose save it is: deltas are made to what it saved before. `lifetime` is its lifetime class.
         Whoever gets the outcome owes it a `release`. BadRequest where a source ends early; NoSpace where a large
         payload doesn't fit; StoreFailed ends the daemon. After an error nothing is held and nothing is left.
         """
         total = sum(part.source.size_bytes for part in parts)
-        private = self._chunks.private(total) if total >= PRIVATE_BYTES_MIN else None
+        private = self._chunks.private(total, lifetime) if total >= PRIVATE_BYTES_MIN else None
         content = Content()
         forms = [parse(part.form) for part in parts]
         save = _Save(uid, parts, forms, Previous(process), self._holds, content.held)
@@ -184,7 +186,7 @@ class Ingest:
             ManifestPart(part.name, part.form, part.source.size_bytes, bodies_hash(body.hash for body in its))
             for part, its in zip(parts, bodies, strict=True)
         ]
-        return Prepared(self._shelf, uid, at, manifest, bodies, content, private)
+        return Prepared(self._shelf, uid, at, manifest, bodies, content, private, lifetime)
 
     def _pieces(self, save: _Save) -> Iterator[_Piece]:
         """Every cut of every part in order, worked on by the pool; a few units ahead, so that memory is bounded."""
@@ -258,7 +260,8 @@ class Ingest:
     def _depth_max(self, save: _Save, one: Cut) -> int:
         if _is_whole_document(save, one):
             return self._choice.depth_max
-        return self._choice.array_depth_max if save.forms[one.part].element_bytes > 1 else 0
+        form = save.forms[one.part]
+        return self._choice.array_depth_max if form.kind == ARRAY or form.element_bytes > 1 else 0
 
     def close(self) -> None:
         """End the pool; nothing may be in work."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
-from ckptd.core.change import ManifestPart, NewCheckpoint
+from ckptd.core.change import ManifestPart, NewCheckpoint, NotePlace
 from ckptd.core.ids import ChunkKey, Epoch, PackKey
 from ckptd.core.manifest import body_hash, checksum
 from ckptd.store.catalog.interface import Catalog, NewChunk
@@ -72,15 +72,16 @@ class Shelf:
         self.holds = holds
         self.reader = catalog.reader()
         self.placed: dict[tuple[int, bytes], tuple[PackKey, NewChunk]] = {}
-        self._pack: tuple[str, PackKey] | None = None
+        self._packs: dict[int, tuple[str, PackKey]] = {}
 
-    def pack_key(self, name: str, at: int) -> PackKey:
-        """The row of a shared pack, made when it is met first."""
-        if self._pack is None or self._pack[0] != name:
+    def pack_key(self, name: str, lifetime: int, at: int) -> PackKey:
+        """The row of a lifetime class's shared pack, made when it is met first."""
+        last = self._packs.get(lifetime)
+        if last is None or last[0] != name:
             # A row outside the batch's transaction outlives its roll-back; before it the file itself must be there.
             self.chunks.sync()
-            self._pack = name, self.catalog.add_pack(name, at)
-        return self._pack[1]
+            last = self._packs[lifetime] = name, self.catalog.add_pack(name, at, lifetime)
+        return last[1]
 
 
 class Prepared:
@@ -95,6 +96,7 @@ class Prepared:
         bodies: Sequence[Sequence[Body]],
         content: Content,
         private: PrivatePacks | None,
+        lifetime: int = 0,
     ) -> None:
         self.parts = tuple(parts)
         self.size_bytes = sum(record.size_bytes for record in content.fresh.values())
@@ -108,6 +110,8 @@ class Prepared:
         self._written = content.written
         self._held = content.held
         self._private = private
+        self._lifetime = lifetime
+        self.noted: NotePlace | None = None
         self._own_packs: dict[str, PackKey] = {}
         self._note: Record | None = None
         self._placed: dict[bytes, tuple[PackKey, NewChunk]] = {}
@@ -141,8 +145,10 @@ class Prepared:
         assert self._note is not None, "describe comes first"
         self._place_private()
         missing = [record for record in self._fresh.values() if not self._found(record.id)]
-        locations = self._shelf.chunks.append([*missing, self._note])
-        packs = {location.pack: self._shelf.pack_key(location.pack, self._at) for location in locations}
+        locations = self._shelf.chunks.append([*missing, self._note], self._lifetime)
+        packs = {location.pack: self._shelf.pack_key(location.pack, self._lifetime, self._at) for location in locations}
+        note = locations[-1]
+        self.noted = NotePlace(packs[note.pack], note.offset, len(self._note.stored))
         for record, location in zip(missing, locations, strict=False):
             placed = packs[location.pack], new_chunk(record, location)
             self._placed[record.id] = self._shelf.placed[self._namespace, record.id] = placed
@@ -156,7 +162,7 @@ class Prepared:
         # All packs first: from here on the cleanup knows their files, whatever happens to this save.
         for name in self._written:
             if name not in self._own_packs:
-                self._own_packs[name] = catalog.add_pack(name, self._at)
+                self._own_packs[name] = catalog.add_pack(name, self._at, self._lifetime)
         if self._own_packs:
             self._private = None
         for name, chunks in self._written.items():

@@ -94,6 +94,11 @@ def wire(socket: Path) -> Iterator[Wire]:
     upload = wire.ask("upload.open", parts=[["state", FORM, 1]])["upload"]
     wire.ask("part.write", upload=upload, part=0, offset=0, data=b"\x80")
     wire.ask("upload.close", upload=upload)
+    wire.ask("staging.release", buffer=1)
+    upload = wire.ask("upload.open", parts=[["state", FORM, 1]])["upload"]
+    wire.ask("part.write", upload=upload, part=0, offset=0, data=b"\x80")
+    staged = wire.ask("checkpoint.stage", token=token, upload=upload)["checkpoint_id"]
+    wire.ask("checkpoint.wait", checkpoint_id=staged)
     wire.ask("checkpoint.pin", checkpoint_id=saved)
     wire.ask("checkpoint.unpin", checkpoint_id=saved)
     wire.ask("process.prove", process_id="state")

@@ -215,11 +215,42 @@ class BodyRow:
 
 @dataclass(frozen=True, slots=True)
 class PackRow:
-    """A pack. `looked_at` is when the scrub was last through with it, or when it was begun."""
+    """A pack. `looked_at` is when the scrub was last through with it, or when it was begun.
+
+    `bytes` is its length; `live_bytes` are those of its records that the catalog refers to, headers too. `lifetime` is its
+    lifetime class, and `tight` whether the optimizer wrote it.
+    """
 
     key: PackKey
     name: str
     looked_at: int
+    begun_at: int
+    bytes: int
+    live_bytes: int
+    lifetime: int
+    tight: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedNote:
+    """The record of a checkpoint that lies in a pack."""
+
+    checkpoint: CheckpointKey
+    offset: int
+    stored_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A record was copied: what it was when it was copied, and where the copy lies.
+
+    A chunk's copy may be encoded in another way, as long as that needs no base; else `encoding` is its row's.
+    """
+
+    source: ChunkRow | PlacedNote
+    offset: int
+    stored_bytes: int
+    encoding: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +382,9 @@ class CatalogReader(Protocol):
     def pack_rows(self) -> Sequence[PackRow]:
         """Every pack, those first that were looked at longest ago."""
 
+    def notes(self, pack: PackKey, begin: int, limit: int) -> Sequence[PlacedNote]:
+        """Records of checkpoints that lie in a pack from an offset on, in order of their offsets."""
+
     def bodies(self, after: int, limit: int) -> Sequence[BodyRow]:
         """A page of bodies, by their keys."""
 
@@ -425,8 +459,8 @@ class Catalog(Protocol):
     def apply(self, batch: Sequence[Change]) -> Sequence[Outcome]:
         """Apply in order, durable on return; see the module."""
 
-    def add_pack(self, name: str, at: int) -> PackKey:
-        """Name a new pack; durable on return."""
+    def add_pack(self, name: str, at: int, lifetime: int = 0, *, tight: bool = False) -> PackKey:
+        """Name a new pack of a lifetime class; durable on return."""
 
     def add_chunks(self, namespace: int, pack: PackKey, chunks: Sequence[NewChunk], at: int) -> Sequence[ChunkKey]:
         """Rows in state ZERO for chunks whose bytes are synced; one that is there and usable keeps its row.
@@ -457,8 +491,21 @@ class Catalog(Protocol):
         A chunk dies in two transactions at least: condemned, and then gone. Only then its base has a reference less.
         """
 
-    def dead_packs(self) -> Sequence[tuple[PackKey, str]]:
-        """Packs without a chunk; their files may be unlinked, then `drop_pack`."""
+    def move(self, source: PackKey, target: PackKey, moves: Sequence[Move], at: int) -> int:
+        """Let the rows of records that were copied name their copies in the pack `target`; how many of them did.
+
+        A row that says something else by now is left alone: the copy is dead bytes then. Keys stay as they are, so that
+        bodies, deltas and holds mean the same chunk. A chunk that was a delta and is none in its copy lets go of its base.
+        """
+
+    def settle(self, pack: PackKey) -> None:
+        """A pack is as tight as the optimizer can make it: it was looked at, and nothing is to be gained."""
+
+    def dead_packs(self, limit: int = 1000) -> Sequence[tuple[PackKey, str]]:
+        """Some packs that nothing refers to and no backup holds; their files may be unlinked, and then `drop_pack`.
+
+        In one slice: whoever appends between the question and the answer would lose what he appended.
+        """
 
     def drop_pack(self, pack: PackKey) -> None:
         """Forget a pack whose file is gone."""

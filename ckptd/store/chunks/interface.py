@@ -4,7 +4,7 @@ Obligations of every backend (one suite, `tests/ckptd/store/chunks/conformance.p
 
 * Records are only ever added. What `append` or a private pack's `add` took is never moved or changed, no name is used
   twice, and a pack that was there at the start is never appended to: after an unclean stop its end can't be trusted.
-* `append` and `sync` belong to one thread, the committer's. What was appended may be read at once, and is on disk when
+* `append`, `sync` and `seal` belong to one thread, the committer's. What was appended may be read at once, and is on disk when
   the next `sync` returns, the pack's own name included: only then may a catalog name the pack or a location in it.
 * A private pack belongs to the thread that opened it and is on disk, under its name, when `close` returns. The
   committer never waits for it.
@@ -54,16 +54,20 @@ class PrivatePacks(Protocol):
 class ChunkStore(Protocol):
     """See the module for who may call what when."""
 
-    def append(self, records: Sequence[Record]) -> Sequence[Location]:
-        """Put records into the shared pack, in order; all of them or, at NoSpace, none."""
+    def append(self, records: Sequence[Record], lifetime: int = 0) -> Sequence[Location]:
+        """Put records into the shared pack of a lifetime class, in order; all of them or, at NoSpace, none."""
         ...
 
     def sync(self) -> None:
         """Return when all that was appended is on disk; at once when nothing was since the last time."""
         ...
 
-    def private(self, expected_bytes: int) -> PrivatePacks:
-        """Begin packs for one payload, of which about so many bytes will be stored."""
+    def seal(self, pack: str) -> None:
+        """Append to this pack no more, if it is one that is appended to; between `sync` and the next `append`."""
+        ...
+
+    def private(self, expected_bytes: int, lifetime: int = 0) -> PrivatePacks:
+        """Begin packs for one payload of a lifetime class, of which about so many bytes will be stored."""
         ...
 
     def read(self, location: Location, stored_bytes: int, *, fresh: bool = False) -> bytes:

@@ -31,18 +31,18 @@ class MemoryPacks:
         self._random_bytes = random_bytes
         self._target = pack_bytes_target
         self.space_bytes = space_bytes
-        self._current: str | None = None
+        self._current: dict[int, str] = {}
         self._dirty = False
 
-    def append(self, records: Sequence[Record]) -> Sequence[Location]:
+    def append(self, records: Sequence[Record], lifetime: int = 0) -> Sequence[Location]:
         before = {name: len(image) for name, image in self.images.items()}
         locations: list[Location] = []
         try:
             for record in records:
-                if self._current is None or len(self.images[self._current]) >= self._target:
-                    self._current = None
-                    self._current = self.begin(PackKind.SHARED)
-                locations.append(self.put(self._current, record))
+                if lifetime not in self._current or not self.room(self._current[lifetime]):
+                    self._current.pop(lifetime, None)
+                    self._current[lifetime] = self.begin(PackKind.SHARED, lifetime)
+                locations.append(self.put(self._current[lifetime], record))
         except NoSpace:
             for name, image in self.images.items():
                 if name in before:
@@ -51,10 +51,10 @@ class MemoryPacks:
         self._dirty = self._dirty or bool(records)
         return locations
 
-    def begin(self, kind: PackKind) -> str:
+    def begin(self, kind: PackKind, lifetime: int) -> str:
         """A new pack with its header."""
         name = self._random_bytes(NAME_BYTES)
-        header = pack_header(PackHeader(self._lineage, name, kind))
+        header = pack_header(PackHeader(self._lineage, name, kind, lifetime))
         self._take(len(header))
         self.images[name.hex()] = bytearray(header)
         return name.hex()
@@ -79,8 +79,11 @@ class MemoryPacks:
         self.synced_count += self._dirty
         self._dirty = False
 
-    def private(self, expected_bytes: int) -> "_Private":
-        return _Private(self)
+    def seal(self, pack: str) -> None:
+        self._current = {lifetime: name for lifetime, name in self._current.items() if name != pack}
+
+    def private(self, expected_bytes: int, lifetime: int = 0) -> "_Private":
+        return _Private(self, lifetime)
 
     def read(self, location: Location, stored_bytes: int, *, fresh: bool = False) -> bytes:
         begin = location.offset + RECORD_HEADER_BYTES
@@ -96,24 +99,24 @@ class MemoryPacks:
         return list(self.images)
 
     def unlink(self, pack: str) -> None:
-        if pack == self._current:
-            self._current = None
+        self.seal(pack)
         self.images.pop(pack, None)
 
     def close(self) -> None:
-        self._current = None
+        self._current = {}
 
 
 class _Private:
     """See `PrivatePacks`."""
 
-    def __init__(self, packs: MemoryPacks) -> None:
+    def __init__(self, packs: MemoryPacks, lifetime: int) -> None:
         self._packs = packs
+        self._lifetime = lifetime
         self._made: list[str] = []
 
     def add(self, record: Record) -> Location:
         if not self._made or not self._packs.room(self._made[-1]):
-            self._made.append(self._packs.begin(PackKind.PRIVATE))
+            self._made.append(self._packs.begin(PackKind.PRIVATE, self._lifetime))
         return self._packs.put(self._made[-1], record)
 
     def close(self) -> None:

@@ -48,16 +48,17 @@ class Packs:
         self._lineage = lineage
         self._random_bytes = random_bytes
         self._target = pack_bytes_target
-        self._current: _Shared | None = None
+        self._current: dict[int, _Shared] = {}
+        """By lifetime class."""
         self._unsynced: list[_Shared] = []
         self._new_names = False
 
-    def append(self, records: Sequence[Record]) -> Sequence[Location]:
+    def append(self, records: Sequence[Record], lifetime: int = 0) -> Sequence[Location]:
         begun: list[tuple[_Shared, int]] = []
         locations: list[Location] = []
         try:
             for record in records:
-                pack = self._open_pack()
+                pack = self._open_pack(lifetime)
                 if not begun or begun[-1][0] is not pack:
                     begun.append((pack, pack.end))
                 locations.append(Location(pack.file, pack.add(record)))
@@ -68,18 +69,28 @@ class Packs:
             raise
         return locations
 
-    def _open_pack(self) -> "_Shared":
-        pack = self._current
+    def _open_pack(self, lifetime: int) -> "_Shared":
+        pack = self._current.get(lifetime)
         if pack is None or pack.end >= self._target:
-            if pack is not None and pack not in self._unsynced:
-                pack.close()
-            self._current = None
+            if pack is not None:
+                self._end(lifetime)
             name, file = self._draw()
-            pack = self._current = _Shared(self._directory / file, self._header(name, PackKind.SHARED))
+            header = PackHeader(self._lineage, name, PackKind.SHARED, lifetime)
+            pack = self._current[lifetime] = _Shared(self._directory / file, header)
             self._new_names = True
         if pack not in self._unsynced:
             self._unsynced.append(pack)
         return pack
+
+    def _end(self, lifetime: int) -> None:
+        pack = self._current.pop(lifetime)
+        if pack not in self._unsynced:
+            pack.close()
+
+    def seal(self, pack: str) -> None:
+        for lifetime, current in list(self._current.items()):
+            if current.file == pack:
+                self._end(lifetime)
 
     def sync(self) -> None:
         while self._unsynced:
@@ -87,18 +98,18 @@ class Packs:
             pack.sync()
             # Only now: a sync that failed leaves it in the list, and nobody calls again.
             del self._unsynced[0]
-            if pack is not self._current:
+            if pack not in self._current.values():
                 pack.close()
         if self._new_names:
             durable.sync_directory(self._directory)
             self._new_names = False
 
-    def private(self, expected_bytes: int) -> "_Private":
-        return _Private(self._directory, self._begin_private, expected_bytes, self._target)
+    def private(self, expected_bytes: int, lifetime: int = 0) -> "_Private":
+        def begin() -> tuple[str, PackHeader]:
+            name, file = self._draw()
+            return file, PackHeader(self._lineage, name, PackKind.PRIVATE, lifetime)
 
-    def _begin_private(self) -> tuple[str, PackHeader]:
-        name, file = self._draw()
-        return file, self._header(name, PackKind.PRIVATE)
+        return _Private(self._directory, begin, expected_bytes, self._target)
 
     def read(self, location: Location, stored_bytes: int, *, fresh: bool = False) -> bytes:
         return self._range(location.pack, location.offset + RECORD_HEADER_BYTES, stored_bytes, fresh=fresh)
@@ -148,24 +159,20 @@ class Packs:
         return [entry.name for entry in os.scandir(self._directory) if entry.name.endswith(SUFFIX)]
 
     def unlink(self, pack: str) -> None:
-        if self._current is not None and self._current.file == pack:
-            self._unsynced = [other for other in self._unsynced if other is not self._current]
-            self._current.close()
-            self._current = None
+        self.seal(pack)
+        for unsynced in [one for one in self._unsynced if one.file == pack]:
+            self._unsynced.remove(unsynced)
+            unsynced.close()
         durable.remove(self._directory / pack)
 
     def close(self) -> None:
-        for pack in {self._current, *self._unsynced} - {None}:
-            assert pack is not None
+        for pack in {*self._current.values(), *self._unsynced}:
             pack.close()
-        self._current, self._unsynced = None, []
+        self._current, self._unsynced = {}, []
 
     def _draw(self) -> tuple[bytes, str]:
         name = self._random_bytes(NAME_BYTES)
         return name, name.hex() + SUFFIX
-
-    def _header(self, name: bytes, kind: PackKind) -> PackHeader:
-        return PackHeader(self._lineage, name, kind)
 
 
 class _Shared:

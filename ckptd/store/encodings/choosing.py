@@ -24,6 +24,7 @@ UNKNOWN: Final = 0
 """The element size of who has the bytes alone; it is found by trying."""
 
 _TRIED_ELEMENTS: Final = (2, 4, 8)
+_SAMPLE_LEVEL: Final = 3
 _TIGHT_DELTA_LEVEL: Final = 12
 """From 13 on zstd takes ten times as long for a delta that is a tenth smaller."""
 
@@ -39,7 +40,7 @@ class Choice:
     level: int
     depth_max: int = 0
     array_depth_max: int = 0
-    tight_level: int = 19
+    tight_level: int = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,23 +101,28 @@ def _encode_array(plain: bytes, choice: Choice, element_bytes: int, base: Base |
 
 
 def encode_tight(plain: bytes, choice: Choice, element_bytes: int = UNKNOWN, bases: Sequence[Base] = ()) -> Encoded:
-    """The smallest of all that is known, whatever time it takes; the difference to the best of `bases`, where it pays.
+    """The smallest of all that is known, at some hundred milliseconds a MiB; on the best of `bases`, where that pays.
 
-    Whoever has a base must not make it a difference to this chunk in turn, nor let a chain grow beyond what is allowed.
+    Which bases are offered is the caller's to answer for: none whose chain is at its longest, and none at all for a
+    chunk that others stand on. So no chain grows behind anybody's back, and none becomes a circle.
     """
-    best = _worth(ZSTD, compress(plain, choice.tight_level), plain)
+    if not plain:
+        return Encoded(RAW, plain)
+    few = sample(plain)
     tried = _TRIED_ELEMENTS if element_bytes == UNKNOWN else (element_bytes,)
-    elements = [size for size in tried if 1 < size <= planes.ELEMENT_BYTES_MAX]
-    for size in elements:
-        best = min(best, _worth(PLANES, planes.pack(plain, size), plain), key=_stored_bytes)
+    by_planes = {size: len(planes.pack(few, size)) for size in tried if 1 < size <= planes.ELEMENT_BYTES_MAX}
+    element = min(by_planes, key=lambda size: by_planes[size], default=1)
+    if element > 1 and by_planes[element] < len(compress(few, _SAMPLE_LEVEL)):
+        best = _worth(PLANES, planes.pack(plain, element), plain)
+    else:
+        best = _worth(ZSTD, compress(plain, choice.tight_level), plain)
     for base in bases:
         if _may_be_prefix(plain, base):
             found = compress_after_tightly(base.plain, plain, _TIGHT_DELTA_LEVEL)
             best = _smaller(best, Encoded(DELTA, found, base))
-        if len(base.plain) == len(plain):
-            difference = planes.xor(plain, base.plain)
-            for size in elements:
-                best = _smaller(best, Encoded(XOR, planes.pack(difference, size), base))
+        if element > 1 and len(base.plain) == len(plain):
+            difference = planes.pack(planes.xor(plain, base.plain), element)
+            best = _smaller(best, Encoded(XOR, difference, base))
     return best
 
 

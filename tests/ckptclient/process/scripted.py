@@ -12,6 +12,7 @@ from ckptclient.errors import CkptdError
 from ckptclient.payload import Part, decode
 from ckptclient.process import Process, Terms, Told
 from ckptclient.results import Registered
+from ckptclient.staging import Staging
 
 T = TypeVar("T")
 
@@ -81,6 +82,7 @@ class ScriptedDaemon:
         self.answers: dict[str, Callable[[dict[str, Any]], object]] = {}
         self.ticks: deque[dict[str, object]] = deque()
         self.connection = 0
+        self.staging = Staging(self)
         self.position = 0
         self.saved = 0
         self._number = 0
@@ -150,7 +152,7 @@ class ScriptedDaemon:
         if method in ("journal.ordinals", "journal.digests"):
             return {"first": 0, "done": b"", "failed": b"", "digests": b"", "next": None}
         if method == "upload.open":
-            return {"upload": 1}
+            return {"upload": 1, "buffer": None, "dropped": []}
         if method == "checkpoint.restore":
             journal = {"position": 0, "done": 0, "failed": 0}
             return {

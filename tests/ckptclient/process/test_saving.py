@@ -70,7 +70,7 @@ def test_waiting_with_a_limit_ends_and_can_be_repeated() -> None:
     one = job(SMALL)
     waits: list[float | None] = []
 
-    def drive(_job: Job, timeout: float | None) -> None:
+    def drive(_job: Job, timeout: float | None, _level: str) -> None:
         waits.append(timeout)
         if timeout is not None:
             raise TimedOut("late")

@@ -1,10 +1,12 @@
 """Frames leave whole and in order, however little the kernel takes."""
 
+import os
 import socket
 
 from hypothesis import given, strategies as st
 
 from ckptd.rpc.outgoing import Outgoing
+from tests.ckptd.rpc.serving import open_descriptors
 
 
 class Kernel:
@@ -34,6 +36,37 @@ def test_every_byte_leaves_once_and_in_order(frames: list[bytes], takes: list[in
         assert b"".join(frames[:whole]) == kernel.taken[: sum(map(len, frames[:whole]))]
     assert kernel.taken == b"".join(frames)
     assert whole == len(frames)
+
+
+def test_descriptors_ride_with_their_own_frame_and_are_closed_behind_it() -> None:
+    ours, theirs = socket.socketpair()
+    before = open_descriptors()
+    out = Outgoing()
+    frames = [b"first", b"second", b"third", b"fourth"]
+    for frame in frames:
+        out.add(frame, [os.dup(ours.fileno()), os.dup(0)] if frame == b"third" else ())
+    while out.size_bytes:
+        out.send(ours)
+    assert open_descriptors() == before
+    data, came = b"", 0
+    while len(data) < len(b"".join(frames)):
+        piece, descriptors, _, _ = socket.recv_fds(theirs, 100, 16)
+        # The kernel may hand over what stands before them in the same read, and nothing behind the frame.
+        assert bool(descriptors) == (len(data) <= len(b"firstsecond") < len(data + piece))
+        data, came = data + piece, came + len(descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+    assert (data, came) == (b"".join(frames), 2)
+    ours.close()
+    theirs.close()
+
+
+def test_descriptors_that_nobody_will_read_are_closed() -> None:
+    before = open_descriptors()
+    out = Outgoing()
+    out.add(b"a", [os.dup(0)])
+    out.clear()
+    assert (open_descriptors(), out.size_bytes) == (before, 0)
 
 
 def test_more_frames_than_one_call_takes() -> None:

@@ -49,6 +49,8 @@ class Worker:
         self.holder = Holder(b"boot" * 4, pid, 7, session)
         self.caller = Caller(uid, uid, pid, role, session, self.holder, connection=pid)
         self.number = 0
+        self.buffers: dict[object, int] = {}
+        """Staging buffers that it was given, by number."""
         self._node = node
 
     def next(self) -> int:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from ckptclient.errors import UnknownProcess
+from ckptclient.errors import Damaged, UnknownProcess
 from ckptclient.wire import params as p
+from ckptd.service import restoring
 from ckptd.service.caller import Role
+from ckptd.service.restoring import opened
 from tests.ckptd.service.node import Node, Worker
 
 LARGE = os.urandom(300_000)
@@ -89,6 +91,33 @@ async def test_a_flipped_bit_is_named_and_walked_past(node: Node) -> None:
     assert await events(node, worker) == [("registered", None), ("damaged", "p_processing_state_2")]
     await drill(node, worker)
     assert len(await events(node, worker)) == 2  # told once
+
+
+async def test_what_a_drill_meets_is_quarantined_and_repaired_by_the_same_bytes(node: Node) -> None:
+    worker = node.worker()
+    token = await saved(node, worker, b"older", LARGE)
+    flip(node, LARGE)
+    await drill(node, worker)
+    asked: Any = await node.inside.services.scrubbing.damage(worker.caller, p.Nothing())
+    assert len(asked["damage"]) == 1
+    await worker.save(token, LARGE, description="the same again")
+    found = await drill(node, worker)
+    assert (found["seq"], found["damaged"]) == (3, [])
+
+
+async def test_damage_of_the_catalog_is_told_by_the_checkpoint(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = node.worker()
+    await saved(node, worker, b"older", b"newest")
+
+    def garbled(row: Any, content: Any) -> Any:
+        if row.seq == 2:
+            raise Damaged("the manifest does not match its checksum")
+        return opened(row, content)
+
+    monkeypatch.setattr(restoring, "opened", garbled)
+    found = await drill(node, worker)
+    assert (found["seq"], [name for name, _ in found["damaged"]]) == (1, ["p_processing_state_2"])
+    assert await events(node, worker) == [("registered", None), ("damaged", "p_processing_state_2")]
 
 
 async def test_where_nothing_is_whole_that_is_said(node: Node) -> None:

@@ -51,7 +51,7 @@ class CatalogInMemory:
             raise
         self.committed = self.rows
 
-    def add_pack(self, name: str, at: int) -> PackKey:
+    def add_pack(self, name: str, at: int, lifetime: int = 0) -> PackKey:
         assert name not in self.rows.packs.values(), "no name is used twice"
         key = PackKey(next(self._keys))
         self.rows.packs[key] = name

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from ckptclient.errors import Conflict, Internal, NoSpace
-from ckptd.core.change import Change, ManifestPart
+from ckptd.core.change import Change, ManifestPart, NotePlace
 from ckptd.errors import StoreFailed
 from ckptd.store.catalog.interface import Catalog, Outcome
 from ckptd.store.committer import (
@@ -71,6 +71,7 @@ class FakePayload:
     number: int
     size_bytes: int = 10
     place_error: Exception | None = None
+    noted: NotePlace | None = None
 
     def place(self) -> None:
         self.log.append(f"place {self.number}")
@@ -124,7 +125,7 @@ class Bench:
         def done(outcome: Outcome) -> None:
             self.answers.append((number, outcome))
 
-        return Job(Change(number, 0), done, payload, (lambda change, _: change) if payload is not None else None)
+        return Job(Change(number, 0), done, payload, (lambda change, *_: change) if payload is not None else None)
 
     def submit(self, *numbers: int) -> None:
         """In one turn of the loop."""

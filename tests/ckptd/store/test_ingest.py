@@ -268,7 +268,7 @@ def test_a_pack_is_on_disk_before_it_has_a_row(monkeypatch: pytest.MonkeyPatch, 
     synced: list[int] = []
     add_pack = store.catalog.add_pack
 
-    def adding(name: str, at: int) -> PackKey:
+    def adding(name: str, at: int, lifetime: int) -> PackKey:
         synced.append(chunks.synced_count)
         return add_pack(name, at)
 
@@ -284,7 +284,7 @@ def test_a_large_payload_whose_note_found_no_room_may_be_placed_again(
     store, data = Store(), noise(PRIVATE_BYTES_MIN)
     prepared = store.prepare(part(data))
 
-    def full(records: object) -> None:
+    def full(records: object, lifetime: int) -> None:
         raise NoSpace("full")
 
     with monkeypatch.context() as broken:

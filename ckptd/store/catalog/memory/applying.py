@@ -22,6 +22,7 @@ from ckptd.store.catalog.interface import (
     Suspect,
 )
 from ckptd.store.catalog.memory.tables import StoredCheckpoint, StoredProcess, StoredRecord, Tables, counts
+from ckptd.store.records import RECORD_HEADER_BYTES
 
 ANSWERS_KEPT = 64
 
@@ -264,8 +265,10 @@ class Applying:
     def _save(self, process: ProcessKey, new: NewCheckpoint) -> None:
         row, key = self.tables.processes[process].row, CheckpointKey(self.tables.next("checkpoint"))
         self.tables.checkpoints[key] = StoredCheckpoint(
-            new, process, row.epoch, alias=new.alias, expires_at=new.expires_at
+            new, process, row.epoch, alias=new.alias, expires_at=new.expires_at, note=new.note
         )
+        if new.note is not None:
+            self.tables.reach(new.note.pack, new.note.offset + RECORD_HEADER_BYTES + new.note.stored_bytes)
         seq, position = max(row.next_seq, new.seq + 1), max(row.next_position, new.journal_position)
         self.update(process, replace(row, head=key, next_seq=seq, next_position=position))
         if new.alias is not None:

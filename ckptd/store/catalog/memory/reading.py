@@ -27,12 +27,14 @@ from ckptd.store.catalog.interface import (
     Life,
     PackRow,
     Placed,
+    PlacedNote,
     Proof,
     Surveyed,
     Suspect,
     Totals,
 )
 from ckptd.store.catalog.memory.tables import CONDEMNED, Tables, counts
+from ckptd.store.records import RECORD_HEADER_BYTES
 
 
 class MemoryReader:
@@ -234,8 +236,23 @@ class MemoryReader:
         return sorted(found, key=lambda one: one.row.offset)[:limit]
 
     def pack_rows(self) -> Sequence[PackRow]:
-        found = [PackRow(key, pack.name, pack.looked_at) for key, pack in self._committed().packs.items()]
+        tables = self._committed()
+        found = [
+            PackRow(
+                key, pack.name, pack.looked_at, pack.begun_at, pack.bytes,
+                sum(RECORD_HEADER_BYTES + stored for stored in tables.records_in(key)), pack.lifetime, pack.tight,
+            )
+            for key, pack in tables.packs.items()
+        ]  # fmt: skip
         return sorted(found, key=lambda row: (row.looked_at, row.key))
+
+    def notes(self, pack: PackKey, begin: int, limit: int) -> Sequence[PlacedNote]:
+        found = [
+            PlacedNote(key, one.note.offset, one.note.stored_bytes)
+            for key, one in self._committed().checkpoints.items()
+            if one.note is not None and one.note.pack == pack and one.note.offset >= begin
+        ]
+        return sorted(found, key=lambda one: one.offset)[:limit]
 
     def bodies(self, after: int, limit: int) -> Sequence[BodyRow]:
         tables = self._committed()

@@ -2,12 +2,13 @@
 
 import copy
 from collections.abc import Collection, Container, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ckptd.core.change import (
     Answer,
     CheckpointRow,
     NewCheckpoint,
+    NotePlace,
     Place,
     ProcessRow,
     Rewind,
@@ -23,6 +24,7 @@ from ckptd.store.catalog.interface import (
     Proof,
     Suspect,
 )
+from ckptd.store.records import PACK_HEADER_BYTES
 
 LIVE, ZERO, CONDEMNED = 0, 1, 2
 """States of a chunk."""
@@ -51,6 +53,7 @@ class StoredCheckpoint:
     alias: str | None = None
     expires_at: int | None = None
     proven_at: int | None = None
+    note: NotePlace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +84,14 @@ class StoredBody:
 
 @dataclass(frozen=True, slots=True)
 class StoredPack:
-    """A pack; `bytes` is where its last chunk ends."""
+    """A pack; `bytes` is where its last record ends."""
 
     name: str
-    bytes: int = 0
+    bytes: int = PACK_HEADER_BYTES
     looked_at: int = 0
+    begun_at: int = 0
+    lifetime: int = 0
+    tight: bool = False
 
 
 @dataclass(slots=True)
@@ -213,6 +219,16 @@ class Tables:
             before = len(found)
             found |= {key for key, one in self.chunks.items() if one.row.base in found}
         return found
+
+    def records_in(self, pack: PackKey) -> list[int]:
+        """Stored bytes of each record that lies in a pack and has a row."""
+        chunks = [one.row.stored_bytes for one in self.chunks.values() if one.row.pack == pack]
+        notes = [one.note for one in self.checkpoints.values() if one.note is not None]
+        return chunks + [note.stored_bytes for note in notes if note.pack == pack]
+
+    def reach(self, pack: PackKey, end: int) -> None:
+        """A record of a pack ends there."""
+        self.packs[pack] = replace(self.packs[pack], bytes=max(self.packs[pack].bytes, end))
 
     def references(self) -> set[BodyKey]:
         """Bodies that a checkpoint refers to."""

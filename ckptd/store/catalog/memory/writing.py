@@ -8,6 +8,7 @@ from typing import TypeVar
 from ckptclient.errors import CkptdError
 from ckptd.core.change import (
     Change,
+    NotePlace,
     Place,
 )
 from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey
@@ -15,8 +16,10 @@ from ckptd.store.catalog.interface import (
     Audit,
     ChunkRow,
     Damage,
+    Move,
     NewChunk,
     Outcome,
+    PlacedNote,
     Proof,
 )
 from ckptd.store.catalog.memory.applying import Applying
@@ -30,6 +33,7 @@ from ckptd.store.catalog.memory.tables import (
     StoredPack,
     Tables,
 )
+from ckptd.store.records import RECORD_HEADER_BYTES
 
 T = TypeVar("T")
 
@@ -88,12 +92,12 @@ class MemoryCatalog:
 
     # Packs, chunks, bodies
 
-    def add_pack(self, name: str, at: int) -> PackKey:
+    def add_pack(self, name: str, at: int, lifetime: int = 0, *, tight: bool = False) -> PackKey:
         """Name a new pack."""
 
         def work(tables: Tables) -> PackKey:
             key = PackKey(max(tables.packs, default=0) + 1)
-            tables.packs[key] = StoredPack(name, looked_at=at)
+            tables.packs[key] = StoredPack(name, looked_at=at, begun_at=at, lifetime=lifetime, tight=tight)
             return key
 
         return self._within(work)
@@ -102,8 +106,8 @@ class MemoryCatalog:
         """Rows for chunks whose bytes are synced."""
 
         def work(tables: Tables) -> list[ChunkKey]:
-            end = max((chunk.offset + chunk.stored_bytes for chunk in chunks), default=0)
-            tables.packs[pack] = replace(tables.packs[pack], bytes=max(tables.packs[pack].bytes, end))
+            for chunk in chunks:
+                tables.reach(pack, chunk.offset + RECORD_HEADER_BYTES + chunk.stored_bytes)
             return [_add_chunk(tables, namespace, pack, chunk) for chunk in chunks]
 
         return self._within(work)
@@ -145,10 +149,29 @@ class MemoryCatalog:
 
         return self._within(work)
 
-    def dead_packs(self) -> Sequence[tuple[PackKey, str]]:
-        """Packs without a chunk."""
-        used = {chunk.row.pack for chunk in self._committed.chunks.values()}
-        return [(key, pack.name) for key, pack in self._committed.packs.items() if key not in used]
+    def move(self, source: PackKey, target: PackKey, moves: Sequence[Move], at: int) -> int:
+        """Let rows name the copies of their records."""
+
+        def work(tables: Tables) -> int:
+            for one in moves:
+                tables.reach(target, one.offset + RECORD_HEADER_BYTES + one.stored_bytes)
+            return sum(_move(tables, source, target, one) for one in moves)
+
+        return self._within(work)
+
+    def settle(self, pack: PackKey) -> None:
+        """The optimizer has nothing to gain in a pack."""
+
+        def work(tables: Tables) -> None:
+            if pack in tables.packs:
+                tables.packs[pack] = replace(tables.packs[pack], tight=True)
+
+        self._within(work)
+
+    def dead_packs(self, limit: int = 1000) -> Sequence[tuple[PackKey, str]]:
+        """Packs that nothing refers to; nobody makes backups of what is in memory."""
+        tables = self._committed
+        return [(key, pack.name) for key, pack in tables.packs.items() if not tables.records_in(key)][:limit]
 
     def drop_pack(self, pack: PackKey) -> None:
         """Forget a pack whose file is gone."""
@@ -310,6 +333,37 @@ def _add_chunk(tables: Tables, namespace: int, pack: PackKey, new: NewChunk) -> 
     row = ChunkRow(key, new.id, pack, new.offset, new.stored_bytes, new.plain_bytes, new.encoding, base, depth)
     tables.chunks[key] = StoredChunk(row, namespace, state)
     return key
+
+
+def _move(tables: Tables, source: PackKey, target: PackKey, one: Move) -> bool:
+    was = one.source
+    if isinstance(was, PlacedNote):
+        found = tables.checkpoints.get(was.checkpoint)
+        if found is None or found.note is None or (found.note.pack, found.note.offset) != (source, was.offset):
+            return False
+        note = NotePlace(target, one.offset, one.stored_bytes)
+        tables.checkpoints[was.checkpoint] = replace(found, note=note)
+        return True
+    chunk = tables.chunks.get(was.key)
+    if chunk is None or (chunk.row.id, chunk.row.pack, chunk.row.offset) != (was.id, source, was.offset):
+        return False
+    if tables.is_damaged(was.key):
+        return False
+    row = replace(chunk.row, pack=target, offset=one.offset, stored_bytes=one.stored_bytes, encoding=one.encoding)
+    if one.encoding != was.encoding:
+        row = replace(row, base=None, depth=0)
+    tables.chunks[was.key] = replace(chunk, row=row)
+    if was.base is not None and row.base is None:
+        _unrefer(tables, was.base)
+    return True
+
+
+def _unrefer(tables: Tables, key: ChunkKey) -> None:
+    """Something that referred to a chunk does so no more."""
+    used = {chunk for body in tables.bodies.values() for chunk in body.chunks}
+    used |= {one.row.base for one in tables.chunks.values() if one.row.base is not None}
+    if key not in used and tables.chunks[key].state == LIVE:
+        tables.chunks[key] = replace(tables.chunks[key], state=ZERO)
 
 
 def _find(tables: Tables, namespace: int, id: bytes) -> ChunkKey | None:

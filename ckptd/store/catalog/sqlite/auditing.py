@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from ckptd.store.catalog.interface import Audit, Undercount
 from ckptd.store.catalog.sqlite.rows import unpack_keys
+from ckptd.store.records import RECORD_HEADER_BYTES
 
 Ask = Callable[[str, Sequence[object]], Iterator[Any]]
 
@@ -56,8 +57,8 @@ _RECOUNTS: Final = (
     ),
     (
         "live bytes of pack {0}: {1} counted, {2} there",
-        "SELECT * FROM (SELECT k,live kept,(SELECT coalesce(sum(stored),0) FROM chunk WHERE pack=p.k) found FROM pack p) "
-        "WHERE kept!=found",
+        f"SELECT * FROM (SELECT k,live kept,(SELECT coalesce(sum(stored+{RECORD_HEADER_BYTES}),0) FROM chunk WHERE pack=p.k)"
+        f"+(SELECT coalesce(sum(stored+{RECORD_HEADER_BYTES}),0) FROM note WHERE pack=p.k) found FROM pack p) WHERE kept!=found",
     ),
     (
         "the newest record of item {1} of process {0}, at {2}, isn't in the journal",
@@ -83,6 +84,8 @@ _OWNERS: Final = (
     ("journal", "process", "process"),
     ("part", "body", "body"),
     ("chunk", "pack", "pack"),
+    ("note", "checkpoint", "checkpoint"),
+    ("note", "pack", "pack"),
     ("chunk", "base", "chunk"),
 )
 """Table, column, and the table in whose `k` what stands there must be."""

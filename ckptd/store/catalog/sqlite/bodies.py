@@ -9,18 +9,23 @@ from collections.abc import Sequence
 
 import apsw
 
+from ckptd.core.change import NotePlace
 from ckptd.core.ids import BodyKey, ChunkKey, PackKey
 from ckptd.store.catalog.interface import NewChunk
 from ckptd.store.catalog.sqlite.quarantining import AT_DAMAGE, forget_bodies
 from ckptd.store.catalog.sqlite.rows import CONDEMNED, LIVE, ZERO, pack_keys, unpack_keys
+from ckptd.store.records import PACK_HEADER_BYTES, RECORD_HEADER_BYTES
 
 _DYING = "chunk WHERE state=? AND state>0"
 """The second condition is that of the partial index, which SQLite takes only where it stands in the question too."""
 
 
-def add_pack(connection: apsw.Connection, name: str, at: int) -> PackKey:
+def add_pack(connection: apsw.Connection, name: str, at: int, lifetime: int, tight: bool) -> PackKey:
     """See `Catalog.add_pack`."""
-    connection.execute("INSERT INTO pack(name,ns,class,state,bytes,live,created_at) VALUES(?,0,0,0,0,0,?)", (name, at))
+    connection.execute(
+        "INSERT INTO pack(name,ns,class,state,bytes,live,created_at) VALUES(?,0,?,?,?,0,?)",
+        (name, lifetime, tight, PACK_HEADER_BYTES, at),
+    )
     return PackKey(connection.last_insert_rowid())
 
 
@@ -32,10 +37,33 @@ def add_chunks(
     for chunk in chunks:
         key, is_used = _add_chunk(connection, namespace, pack, chunk, at)
         keys.append(key)
-        live += chunk.stored_bytes if is_used else 0
-    end = max((chunk.offset + chunk.stored_bytes for chunk in chunks), default=0)
+        live += RECORD_HEADER_BYTES + chunk.stored_bytes if is_used else 0
+    end = max((chunk.offset + RECORD_HEADER_BYTES + chunk.stored_bytes for chunk in chunks), default=0)
     connection.execute("UPDATE pack SET live=live+?,bytes=max(bytes,?) WHERE k=?", (live, end, pack))
     return keys
+
+
+def add_note(connection: apsw.Connection, checkpoint: int, place: NotePlace) -> None:
+    """A checkpoint's record lies in a pack, and is live as long as the checkpoint has a row."""
+    size = RECORD_HEADER_BYTES + place.stored_bytes
+    connection.execute("INSERT INTO note VALUES(?,?,?,?)", (checkpoint, place.pack, place.offset, place.stored_bytes))
+    connection.execute(
+        "UPDATE pack SET live=live+?,bytes=max(bytes,?) WHERE k=?", (size, place.offset + size, place.pack)
+    )
+
+
+def drop_notes(connection: apsw.Connection, checkpoints: Sequence[int]) -> None:
+    """Checkpoints are gone, and so are their records."""
+    for key in checkpoints:
+        for pack, stored in connection.execute("DELETE FROM note WHERE checkpoint=? RETURNING pack,stored", (key,)):
+            dies(connection, [(pack, stored)])
+
+
+def dies(connection: apsw.Connection, records: Sequence[tuple[int, int]]) -> None:
+    """Records, each as its pack and its stored bytes, are dead bytes from now on."""
+    connection.executemany(
+        f"UPDATE pack SET live=live-?-{RECORD_HEADER_BYTES} WHERE k=?", [(stored, pack) for pack, stored in records]
+    )
 
 
 def _add_chunk(
@@ -60,12 +88,12 @@ def _add_chunk(
         )
         return ChunkKey(connection.last_insert_rowid()), True
     key, _, old_pack, old_stored, old_base, *_ = row
-    connection.execute("UPDATE pack SET live=live-? WHERE k=?", (old_stored, old_pack))
+    dies(connection, [(old_pack, old_stored)])
     connection.execute(
         "UPDATE chunk SET state=?,since=?,pack=?,at=?,stored=?,encoding=?,base=?,depth=? WHERE k=?", (*place, key)
     )
     if old_base is not None:
-        _unrefer(connection, [old_base], at)
+        unrefer(connection, [old_base], at)
     return key, True
 
 
@@ -81,7 +109,7 @@ def _refer(connection: apsw.Connection, namespace: int, base: bytes | None) -> t
     return row[0], row[1] + 1
 
 
-def _unrefer(connection: apsw.Connection, chunks: Sequence[int], now: int) -> None:
+def unrefer(connection: apsw.Connection, chunks: Sequence[int], now: int) -> None:
     """A reference less, for each time that a chunk is named; one without any is ZERO."""
     connection.executemany("UPDATE chunk SET refs=refs-1 WHERE k=?", [(key,) for key in chunks])
     connection.executemany(
@@ -118,8 +146,8 @@ def sweep(connection: apsw.Connection, held: frozenset[bytes], now: int, limit: 
     freed = _free_bodies(connection, now, limit)
     dying = list(connection.execute(f"SELECT k,pack,stored,base FROM {_DYING} LIMIT ?", (CONDEMNED, limit)))
     connection.executemany("DELETE FROM chunk WHERE k=?", [(key,) for key, *_ in dying])
-    connection.executemany("UPDATE pack SET live=live-? WHERE k=?", [(stored, pack) for _, pack, stored, _ in dying])
-    _unrefer(connection, [base for *_, base in dying if base is not None], now)
+    dies(connection, [(pack, stored) for _, pack, stored, _ in dying])
+    unrefer(connection, [base for *_, base in dying if base is not None], now)
     condemned: list[int] = []
     for key, id_ in connection.execute(f"SELECT k,id FROM {_DYING}", (ZERO,)):
         if id_ not in held:
@@ -141,11 +169,5 @@ def _free_bodies(connection: apsw.Connection, now: int, limit: int) -> int:
             break
     connection.executemany("DELETE FROM body WHERE k=?", [(key,) for key in bodies])
     forget_bodies(connection, bodies)
-    _unrefer(connection, chunks, now)
+    unrefer(connection, chunks, now)
     return len(bodies)
-
-
-def dead_packs(connection: apsw.Connection) -> Sequence[tuple[PackKey, str]]:
-    """See `Catalog.dead_packs`."""
-    sql = "SELECT k,name FROM pack p WHERE NOT EXISTS(SELECT 1 FROM chunk WHERE pack=p.k) ORDER BY k"
-    return [(PackKey(key), name) for key, name in connection.execute(sql)]

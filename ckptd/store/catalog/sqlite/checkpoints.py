@@ -9,6 +9,7 @@ import apsw
 
 from ckptd.core.change import NewCheckpoint, Place
 from ckptd.core.ids import CheckpointKey
+from ckptd.store.catalog.sqlite.bodies import add_note
 from ckptd.store.catalog.sqlite.counting import Counters
 from ckptd.store.catalog.sqlite.processes import Process, Processes
 from ckptd.store.catalog.sqlite.standing import MOVED, candidate_keys
@@ -60,6 +61,8 @@ class Checkpoints:
         self._counters.appear(process, new.type, 1)
         stored = len(new.small) if new.small is not None else 0
         self._counters.place(process.uid, Place.LIVE, 1, new.logical_bytes, stored)
+        if new.note is not None:
+            add_note(self._connection, key, new.note)
         if new.parts or new.tags or new.depends or new.alias is not None:
             self._relate(key, new, process)
 

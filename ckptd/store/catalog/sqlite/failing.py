@@ -6,8 +6,8 @@ committed after a restart. A read has no outcome: what can't be read is damaged.
 ours is wrong are bugs, and stay what they are.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import apsw
 
@@ -26,27 +26,47 @@ _LOCKED_TEXT = "another program holds a lock on the catalog"
 _LOCKED_HINT = "end it: only ckptd may write to its catalog"
 
 
-@contextmanager
-def writing() -> Iterator[None]:
+class _Said:
+    """Errors of a block in other words. One serves all blocks: it stands around each question and each batch."""
+
+    __slots__ = ("_words",)
+
+    def __init__(self, words: Callable[[BaseException], Exception | None]) -> None:
+        self._words = words
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
+        if error is not None and (said := self._words(error)) is not None:
+            raise said from error
+
+
+def _of_write(error: BaseException) -> Exception | None:
+    if isinstance(error, apsw.FullError):
+        return NoSpace("the disk is full", hint="ckptctl status shows what holds the space")
+    if isinstance(error, _LOCKED):
+        return Busy(_LOCKED_TEXT, hint=_LOCKED_HINT)
+    return StoreFailed(f"the catalog failed: {error}") if isinstance(error, _MEDIUM) else None
+
+
+def _of_read(error: BaseException) -> Exception | None:
+    if isinstance(error, _LOCKED):
+        return Busy(_LOCKED_TEXT, hint=_LOCKED_HINT)
+    if isinstance(error, (*_MEDIUM, apsw.FullError)):
+        hint = "restart the daemon; it says at its start what is wrong"
+        return Damaged(f"the catalog can't be read: {error}", hint=hint)
+    return None
+
+
+_WRITE, _READ = _Said(_of_write), _Said(_of_read)
+
+
+def writing() -> AbstractContextManager[None]:
     """Errors of the block as those of a write."""
-    try:
-        yield
-    except apsw.FullError as error:
-        raise NoSpace("the disk is full", hint="ckptctl status shows what holds the space") from error
-    except _LOCKED as error:
-        raise Busy(_LOCKED_TEXT, hint=_LOCKED_HINT) from error
-    except _MEDIUM as error:
-        raise StoreFailed(f"the catalog failed: {error}") from error
+    return _WRITE
 
 
-@contextmanager
-def reading() -> Iterator[None]:
+def reading() -> AbstractContextManager[None]:
     """Errors of the block as those of a read."""
-    try:
-        yield
-    except _LOCKED as error:
-        raise Busy(_LOCKED_TEXT, hint=_LOCKED_HINT) from error
-    except (*_MEDIUM, apsw.FullError) as error:
-        raise Damaged(
-            f"the catalog can't be read: {error}", hint="restart the daemon; it says at its start what is wrong"
-        ) from error
+    return _READ

@@ -28,6 +28,7 @@ from ckptd.store.catalog.interface import (
     Life,
     PackRow,
     Placed,
+    PlacedNote,
     Proof,
     Surveyed,
     Suspect,
@@ -253,9 +254,15 @@ class SqliteReader:
 
     def pack_rows(self) -> Sequence[PackRow]:
         return [
-            PackRow(*row)
-            for row in self._all("SELECT k,name,coalesce(scrubbed_at,created_at) t FROM pack ORDER BY t,k")
+            PackRow(key, name, looked_at, begun_at, size, live, lifetime, bool(tight))
+            for key, name, looked_at, begun_at, size, live, lifetime, tight in self._all(
+                "SELECT k,name,coalesce(scrubbed_at,created_at) t,created_at,bytes,live,class,state FROM pack ORDER BY t,k"
+            )
         ]
+
+    def notes(self, pack: PackKey, begin: int, limit: int) -> Sequence[PlacedNote]:
+        sql = "SELECT checkpoint,at,stored FROM note WHERE pack=? AND at>=? ORDER BY at LIMIT ?"
+        return [PlacedNote(*row) for row in self._all(sql, (pack, begin, limit))]
 
     def bodies(self, after: int, limit: int) -> Sequence[BodyRow]:
         rows = self._all("SELECT k,hash,bytes,chunks FROM body WHERE k>? ORDER BY k LIMIT ?", (after, limit))

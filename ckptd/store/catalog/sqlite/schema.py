@@ -58,9 +58,13 @@ CREATE INDEX chunk_pack ON chunk(pack,at);
 CREATE INDEX chunk_dying ON chunk(state,since) WHERE state>0;
 CREATE INDEX chunk_base ON chunk(base) WHERE base IS NOT NULL;
 CREATE TABLE body_of(chunk INT, body INT, PRIMARY KEY(chunk,body)) WITHOUT ROWID;
+-- bytes and live are whole records, headers too; live is what has a row in chunk or note; class = lifetime class
 CREATE TABLE pack(k INTEGER PRIMARY KEY, name TEXT UNIQUE, ns INT, class INT, state INT, bytes INT, live INT,
   wrapped_key BLOB, key_version INT, created_at INT, scrubbed_at INT);
 CREATE INDEX pack_live ON pack(state,live);
+-- where the record of a checkpoint lies, from which a lost catalog is made again
+CREATE TABLE note(checkpoint INTEGER PRIMARY KEY, pack INT, at INT, stored INT);
+CREATE INDEX note_pack ON note(pack,at);
 CREATE TABLE damage(pack INT, at INT, bytes INT, chunk INT, found_at INT, how TEXT, state INT, PRIMARY KEY(pack,at)) WITHOUT ROWID;
 
 -- an item is known by its ordinal, or by ordinal -1 and the digest of its key; journal_item = the newest record of each
@@ -86,4 +90,5 @@ CREATE TABLE event(seq INTEGER PRIMARY KEY AUTOINCREMENT, at INT, uid INT, proce
 CREATE TABLE archive(k INTEGER PRIMARY KEY, name BLOB UNIQUE, checkpoint INT, state INT, bytes INT, checksum BLOB);
 CREATE TABLE backup(k INTEGER PRIMARY KEY, at INT, state INT, checksum BLOB, drilled_at INT);
 CREATE TABLE backup_pack(backup INT, pack INT, PRIMARY KEY(backup,pack)) WITHOUT ROWID;
+CREATE INDEX backup_pack_of ON backup_pack(pack);
 """

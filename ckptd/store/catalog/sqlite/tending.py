@@ -11,6 +11,7 @@ import apsw
 from ckptd.core.change import Place
 from ckptd.core.ids import CheckpointKey
 from ckptd.store.catalog.interface import Proof
+from ckptd.store.catalog.sqlite.bodies import drop_notes
 from ckptd.store.catalog.sqlite.checkpoints import FLOOR
 from ckptd.store.catalog.sqlite.counting import PLACE
 from ckptd.store.catalog.sqlite.standing import Dooming
@@ -52,6 +53,7 @@ def empty_trash(connection: apsw.Connection, before: int, limit: int) -> tuple[i
         [(alias, uid, key) for key, uid, _, _, alias in rows if alias is not None],
     )
     many("DELETE FROM checkpoint WHERE k=?", keys)
+    drop_notes(connection, [key for (key,) in keys])
     _raise_floor(connection, max((key for (key,) in keys), default=0))
     many(
         f"UPDATE counter SET n=n-1,logical=logical-?,stored=stored-? WHERE uid=? AND dim={PLACE} AND value={Place.TRASH:d}",

@@ -10,8 +10,8 @@ from ckptclient.errors import Busy, NoSpace
 from ckptd.core.change import Change
 from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey
 from ckptd.errors import StoreFailed
-from ckptd.store.catalog.interface import Audit, Damage, NewChunk, Outcome, Proof
-from ckptd.store.catalog.sqlite import bodies, quarantining, tending
+from ckptd.store.catalog.interface import Audit, Damage, Move, NewChunk, Outcome, Proof
+from ckptd.store.catalog.sqlite import bodies, moving, quarantining, tending
 from ckptd.store.catalog.sqlite.failing import LOCK_WAIT_MS, writing
 from ckptd.store.catalog.sqlite.reading import SqliteReader
 from ckptd.store.catalog.sqlite.transaction import Transaction
@@ -99,9 +99,9 @@ class SqliteCatalog:
 
     # Packs, chunks, bodies
 
-    def add_pack(self, name: str, at: int) -> PackKey:
+    def add_pack(self, name: str, at: int, lifetime: int = 0, *, tight: bool = False) -> PackKey:
         """Name a new pack."""
-        return self._within(lambda connection: bodies.add_pack(connection, name, at))
+        return self._within(lambda connection: bodies.add_pack(connection, name, at, lifetime, tight))
 
     def add_chunks(self, namespace: int, pack: PackKey, chunks: Sequence[NewChunk], at: int) -> Sequence[ChunkKey]:
         """Rows for chunks whose bytes are synced."""
@@ -115,9 +115,17 @@ class SqliteCatalog:
         """Free a slice of what nothing refers to."""
         return self._within(lambda connection: bodies.sweep(connection, held, now, limit))
 
-    def dead_packs(self) -> Sequence[tuple[PackKey, str]]:
-        """Packs without a chunk."""
-        return self._within(bodies.dead_packs)
+    def move(self, source: PackKey, target: PackKey, moves: Sequence[Move], at: int) -> int:
+        """Let rows name the copies of their records."""
+        return self._within(lambda connection: moving.move(connection, source, target, moves, at))
+
+    def settle(self, pack: PackKey) -> None:
+        """The optimizer has nothing to gain in a pack."""
+        self._within(lambda connection: moving.settle(connection, pack))
+
+    def dead_packs(self, limit: int = 1000) -> Sequence[tuple[PackKey, str]]:
+        """Packs that nothing refers to."""
+        return self._within(lambda connection: moving.dead_packs(connection, limit))
 
     def drop_pack(self, pack: PackKey) -> None:
         """Forget a pack whose file is gone."""

@@ -59,7 +59,7 @@ def test_a_whole_catalog_has_no_faults(reader: CatalogReader) -> None:
         ("UPDATE chunk SET refs=7 WHERE k=2", "references to chunk 2 in state 0: 7 counted, 2 there"),
         ("UPDATE chunk SET refs=1 WHERE k=1", "references to chunk 1 in state 0: 1 counted, 2 there"),
         ("UPDATE chunk SET state=1 WHERE k=1", "references to chunk 1 in state 1: 2 counted, 2 there"),
-        ("UPDATE pack SET live=1", "live bytes of pack 1: 1 counted, 30 there"),
+        ("UPDATE pack SET live=1", "live bytes of pack 1: 1 counted, 330 there"),
         ("UPDATE process SET head=1 WHERE k=1", "the head of process 1 is checkpoint 1, and should be 3"),
         ("UPDATE process SET head=NULL WHERE k=1", "the head of process 1 is checkpoint None, and should be 3"),
         ("UPDATE alias SET checkpoint=2", "the alias best of user 1000 means checkpoint 2"),

@@ -7,6 +7,7 @@ from ckptd.store.catalog.memory import MemoryCatalog
 from tests.ckptd.store.catalog.changes import CHUNK_KEY, LINEAGE, NOW
 from tests.ckptd.store.catalog.conformance import Conformance, World
 from tests.ckptd.store.catalog.looking_after import LookingAfter
+from tests.ckptd.store.catalog.moving import Moving
 
 
 class _Memory:
@@ -17,7 +18,7 @@ class _Memory:
         return self._catalog
 
 
-class TestMemory(Conformance, LookingAfter):
+class TestMemory(Conformance, LookingAfter, Moving):
     @pytest.fixture
     def world(self) -> World:
         return _Memory()

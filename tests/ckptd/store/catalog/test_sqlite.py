@@ -10,6 +10,7 @@ from ckptd.store.catalog.sqlite import open_catalog
 from tests.ckptd.store.catalog.changes import CHUNK_KEY, LINEAGE, NOW, save, take
 from tests.ckptd.store.catalog.conformance import Conformance, World
 from tests.ckptd.store.catalog.looking_after import LookingAfter
+from tests.ckptd.store.catalog.moving import Moving
 
 
 class _Disk:
@@ -40,7 +41,7 @@ def test_a_log_that_has_grown_is_cut_off_unless_somebody_reads(tmp_path: Path, m
     catalog.close()
 
 
-class TestSqlite(Conformance, LookingAfter):
+class TestSqlite(Conformance, LookingAfter, Moving):
     @pytest.fixture
     def world(self, tmp_path: Path) -> World:
         return _Disk(tmp_path / "catalog.db")

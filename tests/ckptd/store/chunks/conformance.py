@@ -7,7 +7,7 @@ import pytest
 
 from ckptclient.errors import NoSpace
 from ckptd.store.chunks.interface import ChunkStore, Location
-from ckptd.store.records import Found, Record, RecordKind, scan
+from ckptd.store.records import Found, PackKind, Record, RecordKind, parse_pack_header, scan
 
 LINEAGE = b"lineage lineage "
 TARGET = 4096
@@ -114,6 +114,31 @@ class Conformance:
         store.sync()
         assert new.pack != gone.pack
         assert store.read(new, 100) == chunk(2).stored
+
+    def test_each_lifetime_class_has_a_pack_of_its_own(self, world: World) -> None:
+        store = world.open()
+        first, second, third = (store.append([chunk(n)], lifetime)[0] for n, lifetime in ((1, 1), (2, 2), (3, 1)))
+        store.sync()
+        assert first.pack == third.pack != second.pack
+        headers = [parse_pack_header(world.image(at.pack))[0] for at in (first, second)]
+        assert [(header.lifetime, header.kind) for header in headers] == [(1, PackKind.SHARED), (2, PackKind.SHARED)]
+        private = store.private(0, 3)
+        at = private.add(chunk(4))
+        private.close()
+        header, _ = parse_pack_header(world.image(at.pack))
+        assert (header.lifetime, header.kind) == (3, PackKind.PRIVATE)
+
+    def test_a_sealed_pack_is_appended_to_no_more(self, world: World) -> None:
+        store = world.open()
+        (first,), (other,) = store.append([chunk(1)], 1), store.append([chunk(2)], 2)
+        store.sync()
+        store.seal(first.pack)
+        store.seal("nothing")
+        (second,), (still,) = store.append([chunk(3)], 1), store.append([chunk(4)], 2)
+        store.sync()
+        assert second.pack != first.pack
+        assert still.pack == other.pack
+        assert [store.read(at, 100) for at in (first, second)] == [chunk(1).stored, chunk(3).stored]
 
     def test_reading_where_nothing_lies_gives_less_and_never_raises(self, world: World) -> None:
         store = world.open()
