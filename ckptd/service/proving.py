@@ -13,13 +13,13 @@ from typing import Protocol
 
 from ckptclient.errors import Damaged, UnknownCheckpoint, UnknownProcess
 from ckptclient.wire import params
-from ckptd.core.change import Change, CheckpointRow, EventRow, ManifestPart, ProcessRow
+from ckptd.core.change import Change, CheckpointRow, EventRow, ManifestPart, Place, ProcessRow
 from ckptd.core.health import About, Figure
 from ckptd.core.ids import CheckpointKey, ProcessKey
 from ckptd.observe import log
 from ckptd.service.caller import Caller
 from ckptd.service.context import Context
-from ckptd.service.restoring import Restoring
+from ckptd.service.restoring import Opened, Restoring
 from ckptd.service.users import user_name
 from ckptd.service.views import Map
 from ckptd.store.catalog.interface import CatalogReader, Proof
@@ -31,6 +31,8 @@ PAGE = 100
 
 BROKEN_MAX = 100
 """So many are named in the health report."""
+
+PIECE_BYTES = 1 << 20
 
 _START = ProcessKey(0)
 
@@ -122,6 +124,7 @@ class Proving:
     async def figures(self) -> dict[str, Figure]:
         """For the health: processes that would lose work, because what a recovery would ask for first is damaged."""
         rows = await self._context.backend.read(lambda reader: reader.broken(BROKEN_MAX))
+        self._context.metrics.gauge("damaged_state_processes", len(rows))
         about = tuple(About(row.uid, row.process_id) for row in rows)
         return {"damaged_state": Figure(float(len(rows)), about=about)}
 
@@ -148,6 +151,8 @@ class Proving:
             await context.backend.tend(lambda catalog: catalog.prove([proof]))
         context.metrics.count("proofs_total")
         context.metrics.count("proven_bytes_total", size_bytes)
+        if whole is not None:
+            context.metrics.gauge("proven_at_seconds", at / 1e6)
         past = tuple((name, damage.message) for name, damage in damaged.values())
         found = Drilled(row, proof, whole, past, size_bytes, context.clock.monotonic() - begun)
         await self._tell(row, damaged)
@@ -173,20 +178,28 @@ class Proving:
         return None, 0
 
     async def _read(self, checkpoint: CheckpointRow, rate: int | None) -> int:
-        backend, clock = self._context.backend, self._context.clock
         found = await self._restoring.open(checkpoint)
         if found.inline is not None:
             return len(found.inline)
         total = 0
-        for part in found.parts:
-            for index in range(await backend.read(lambda reader, part=part: self._prover.chunks_count(reader, part))):  # type: ignore[misc]
-                size_bytes = await backend.read(
-                    lambda reader, part=part, index=index: self._prover.prove(reader, part, index)  # type: ignore[misc]
-                )
-                total += size_bytes
-                if rate:
-                    await clock.sleep(size_bytes / rate)
+        async for size_bytes in self._elsewhere(found) if checkpoint.place is Place.ARCHIVED else self._chunks(found):
+            total += size_bytes
+            if rate:
+                await self._context.clock.sleep(size_bytes / rate)
         return total
+
+    async def _chunks(self, found: Opened) -> AsyncIterator[int]:
+        """Each chunk of what lies in packs, from the medium; its plain bytes."""
+        read, prover = self._context.backend.read, self._prover
+        for part in found.parts:
+            for index in range(await read(lambda reader, part=part: prover.chunks_count(reader, part))):  # type: ignore[misc]
+                yield await read(lambda reader, part=part, index=index: prover.prove(reader, part, index))  # type: ignore[misc]
+
+    async def _elsewhere(self, found: Opened) -> AsyncIterator[int]:
+        """What has no chunks here, piece by piece as a worker would be given it."""
+        for index, part in enumerate(found.parts):
+            for offset in range(0, part.size_bytes, PIECE_BYTES):
+                yield len(await self._restoring.read(found, index, offset, PIECE_BYTES))
 
     async def _tell(self, row: ProcessRow, damaged: Mapping[CheckpointKey, tuple[str, Damaged]]) -> None:
         """Name what is damaged, once in a daemon's life: a place in a pack with all that it hits, else the checkpoint."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 
 from ckptclient.errors import Damaged, UnknownProcess
 from ckptclient.wire import params as p
+from ckptd.core.change import CheckpointRow, Place
+from ckptd.core.ids import CheckpointKey
 from ckptd.service import restoring
 from ckptd.service.caller import Role
 from ckptd.service.restoring import opened
@@ -65,6 +68,23 @@ async def test_what_has_the_state_is_proven_where_the_newest_has_progress_alone(
     token = await saved(node, worker, LARGE)
     await worker.save(token, b"", has_state=False)
     assert (await drill(node, worker))["seq"] == 1
+
+
+async def test_what_was_archived_is_read_as_a_worker_would_be_given_it(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = node.worker()
+    await saved(node, worker, LARGE)
+    service = node.inside.services.browsing._restoring
+    row = await service.row(CheckpointKey(1))
+    assert row is not None
+
+    async def archived(_key: CheckpointKey) -> CheckpointRow:
+        return replace(row, place=Place.ARCHIVED)
+
+    monkeypatch.setattr(service, "row", archived)
+    found = await drill(node, worker)
+    assert (found["seq"], found["size_bytes"] >= len(LARGE)) == (1, True)
 
 
 async def test_without_a_state_the_newest_counts(node: Node) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import pickle  # noqa: TID251  (what is to be read)
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,16 @@ from enum import Enum
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+
+def _unlockable() -> str:
+    """Why no process can be locked in here; empty where one can."""
+    program = "from ckptd.ctl.original.locking import lock; lock(); import os; os._exit(0)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    return "" if ran.returncode == 0 else ran.stderr.strip().rpartition("\n")[2]
+
+
+UNLOCKABLE = _unlockable()
 
 TABLE = """CREATE TABLE checkpoints (checkpoint_id TEXT PRIMARY KEY, checkpoint_type TEXT NOT NULL, process_id TEXT NOT NULL,
   task_id TEXT NOT NULL, created_at DATETIME NOT NULL, version TEXT DEFAULT '1.0', description TEXT, tags TEXT,

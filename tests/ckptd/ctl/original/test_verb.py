@@ -15,8 +15,10 @@ from typing_extensions import override
 
 from ckptclient import CheckpointType
 from tests.ckptd.ctl.fakes import run
-from tests.ckptd.ctl.original.stores import OriginalStore, original_classes, state
+from tests.ckptd.ctl.original.stores import UNLOCKABLE, OriginalStore, original_classes, state
 from tests.daemon import RunningDaemon
+
+pytestmark = pytest.mark.skipif(bool(UNLOCKABLE), reason=f"no process can be locked in here: {UNLOCKABLE}")
 
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith(("CKPTD_", "CHECKPOINT_"))}
 
