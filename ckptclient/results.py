@@ -106,7 +106,8 @@ def _reader(hint: object) -> tuple[bool, Read]:
         return True, _anything
     if origin is tuple:
         item = _reader(arguments[0])[1]
-        return False, lambda value: tuple(map(item, cast("list[object]", _expect(list, value))))
+        # Of a page's many arrays most are empty.
+        return False, lambda value: tuple(map(item, value)) if _expect(list, value) else ()
     if isinstance(hint, type) and issubclass(hint, Answer):
         return False, hint.read
     if hint is float:

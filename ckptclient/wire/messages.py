@@ -6,6 +6,7 @@ their method (`params`), because a wrong one deserves an answer and not the end 
 """
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import NoReturn, TypeAlias, TypeGuard, cast
 
 import msgpack
@@ -147,6 +148,7 @@ def _unpacked(body: bytes) -> list[object]:
     return value
 
 
+_CONTAINERS = frozenset((list, dict))
 _OPENERS = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))
 """The bytes that can open a map or an array."""
 
@@ -157,14 +159,10 @@ def _may_be_deep(body: bytes) -> bool:
 
 
 def _too_deep(value: list[object]) -> bool:
-    level: list[list[object] | dict[object, object]] = [value]
+    level: list[object] = [value]
     for _ in range(limits.message_depth_max):
-        level = [
-            child
-            for container in level
-            for child in (container if isinstance(container, list) else container.values())
-            if isinstance(child, (list, dict))
-        ]
+        within = [one.values() if type(one) is dict else cast("list[object]", one) for one in level]
+        level = [one for one in chain.from_iterable(within) if type(one) in _CONTAINERS]
         if not level:
             return False
     return True

@@ -6,6 +6,7 @@ fixed: the request id is looked up, the guard is checked, then everything is wri
 earlier was advisory.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 from ckptd.core.ids import BodyKey, CheckpointKey, Epoch, Holder, PackKey, ProcessKey, RequestId
@@ -277,6 +278,14 @@ class ProcessRow:
     ended_at: int | None
 
 
+_STATUS: Mapping[Place, Mapping[State, str]] = {
+    Place.LIVE: {State.COMPLETED: "completed", State.FAILED: "failed"},
+    Place.TRASH: dict.fromkeys(State, "expired"),
+    Place.ARCHIVED: dict.fromkeys(State, "archived"),
+}
+"""What a checkpoint's place and its process's state make of it; what is missing is active."""
+
+
 @value
 class CheckpointRow:
     """A checkpoint as the catalog has it, with what its process says of it."""
@@ -315,10 +324,4 @@ class CheckpointRow:
     @property
     def status(self) -> str:
         """Derived from place and process, so that completing a process updates one row and not all its checkpoints."""
-        if self.place is Place.TRASH:
-            return "expired"
-        if self.place is Place.ARCHIVED:
-            return "archived"
-        if self.process_state is State.COMPLETED:
-            return "completed"
-        return "failed" if self.process_state is State.FAILED else "active"
+        return _STATUS[self.place].get(self.process_state, "active")

@@ -300,9 +300,8 @@ def _shown(reader: CatalogReader, rows: Sequence[CheckpointRow]) -> list[Map]:
         return []
     keys = [row.key for row in rows]
     tags, dependencies = reader.tags(keys), reader.dependencies(keys)
-    shown = []
-    for row in rows:
-        needs = [reader.checkpoint(key) for key in dependencies.get(row.key, ())]
-        related = Related(tags.get(row.key, ()), [one.checkpoint_id for one in needs if one is not None])
-        shown.append(views.checkpoint(row, related))
-    return shown
+    related: dict[CheckpointKey, Related] = {}
+    for key in {*tags, *dependencies}:
+        needs = [reader.checkpoint(needed) for needed in dependencies.get(key, ())]
+        related[key] = Related(tags.get(key, ()), [one.checkpoint_id for one in needs if one is not None])
+    return [views.checkpoint(row, related.get(row.key, views.ALONE)) for row in rows]

@@ -86,7 +86,10 @@ class Related:
     depends: Sequence[str] = ()
 
 
-def checkpoint(row: CheckpointRow, related: Related = Related()) -> Map:
+ALONE = Related()
+
+
+def checkpoint(row: CheckpointRow, related: Related = ALONE) -> Map:
     """CHECKPOINT of the protocol."""
     return {
         "checkpoint_id": row.checkpoint_id,
@@ -107,9 +110,9 @@ def checkpoint(row: CheckpointRow, related: Related = Related()) -> Map:
         "schema_version": row.schema_version,
         "checksum": row.checksum,
         "description": row.description,
-        "tags": list(related.tags),
+        "tags": related.tags,
         "metadata": row.metadata,
-        "depends": list(related.depends),
+        "depends": related.depends,
         "attempts": row.attempts,
         "proven_at": row.proven_at,
     }
