@@ -45,6 +45,8 @@ READS: Final[Mapping[str, Callable[[Services], Handler]]] = {
     "checkpoint.wait": lambda s: s.browsing.wait,
     "store.status": lambda s: s.maintenance.status,
     "store.stats": lambda s: s.maintenance.stats,
+    "store.verify": lambda s: s.scrubbing.verify,
+    "store.damage": lambda s: s.scrubbing.damage,
     "events.read": lambda s: s.events.read,
 }
 """Methods that need nothing but the store."""

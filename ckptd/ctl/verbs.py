@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 from typing_extensions import override
 
-from ckptclient.wire.params import TYPES
+from ckptclient.wire.params import SCRUB_ACTS, TYPES
 from ckptd.ctl import (
     checkpoints,
     completing,
@@ -31,6 +31,7 @@ from ckptd.ctl import (
     restoring,
     sending,
     stores,
+    verifying,
 )
 from ckptd.ctl.answer import Answer
 from ckptd.ctl.completing import CHECKPOINT, EITHER, PROCESS, TOPIC
@@ -190,6 +191,13 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("drill", "Read the newest checkpoint of each process whole, now, as a recovery would read it.",
         ("ckptctl drill", "ckptctl drill etl-nightly --json | jq .damaged_count"),
         drilling.drill, (_one("process", PROCESS, required=False),), table=True),
+    Verb("verify", "Read a checkpoint, or everything that is stored, now, and compare it with what was written.",
+        ("ckptctl verify", "ckptctl verify train@latest", "ckptctl verify --deep --store /mnt/copy --json | jq .findings[]"),
+        verifying.verify,
+        (_one("id", CHECKPOINT, required=False), _flag("--deep", "Decode every chunk too, and compare indexes with tables.")), table=True),
+    Verb("scrub", "What is damaged, and how far the look at everything is that goes on by itself; start, pause or resume it.",
+        ("ckptctl scrub", "ckptctl scrub start", "ckptctl scrub pause"),
+        verifying.scrub, (click.Argument(["act"], type=click.Choice(SCRUB_ACTS), required=False),), table=True),
     Verb("expire", "Put checkpoints into the trash, from where the cleanup takes them.",
         ("ckptctl expire train@17 --dry-run", "ckptctl expire train@17 train@18 --yes"),
         checkpoints.expire, (_many("ids", CHECKPOINT), _flag(*_DRY_RUN), _flag(*_YES))),
@@ -272,7 +280,9 @@ MEANT: Final[Mapping[str, str]] = {
     "kill": "stop PROCESS",
     "cancel": "stop PROCESS",
     "takeover": "fence PROCESS",
-    "check": "config check",
+    "check": "verify",
+    "fsck": "verify",
+    "quarantine": "scrub",
     "reload": "config reload",
     "settings": "config show",
     "help": "--help",

@@ -135,6 +135,23 @@ PROVEN: Map = {
     "size_bytes": 1_400_000, "seconds": 0.02, "damaged": [],
 }  # fmt: skip
 
+
+def verified(packed: Mapping[str, object]) -> Map:
+    """The catalog first, and then one pack."""
+    last = bool(packed.get("place"))
+    return {
+        "stage": "packs" if last else "catalog", "findings": [], "read_bytes": 4_399_255 if last else 0,
+        "total_bytes": 4_399_407, "next": None if last else [4, 0, 0],
+    }  # fmt: skip
+
+
+HIT = ["anna", "etl-nightly", "etl-nightly_processing_state_7"]
+DAMAGE: Map = {
+    "paused": False, "oldest_at": NOW, "listed_at": NOW, "period_seconds": 2_592_000.0, "faults": 0,
+    "damage": [["4e414d452e4e414d452e4e414d452e21.pack", 152, 200_100, "its stored bytes aren't those that were written", NOW]],
+    "checkpoints": [HIT],
+}  # fmt: skip
+
 REPLIES: Mapping[str, object] = {
     "ping": {"now": NOW},
     "process.list": {"processes": [INTERRUPTED, process()], "next": None},
@@ -158,6 +175,9 @@ REPLIES: Mapping[str, object] = {
     "part.write": {},
     "store.status": STATUS,
     "store.cleanup": cleaned,
+    "store.verify": verified,
+    "store.damage": DAMAGE,
+    "store.scrub": {"paused": True},
     "health.report": HEALTH,
     "config.show": {
         "settings": [["store.path", "/srv/ckptd", "/etc/ckptd/ckptd.toml line 4"], ["log.level", "info", "default"]]
