@@ -122,7 +122,8 @@ def _say(line: str) -> None:
 
 
 def _draw(line: str) -> None:
-    sys.stderr.write(f"\r{line}\x1b[K")
+    # A line that wraps could not be written over.
+    sys.stderr.write(f"\r{line[: shutil.get_terminal_size().columns - 1]}\x1b[K")
     sys.stderr.flush()
 
 
