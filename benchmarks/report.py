@@ -22,6 +22,7 @@ BEGIN = "<!-- written by python -m benchmarks report: begin -->"
 END = "<!-- written by python -m benchmarks report: end -->"
 
 LINE_LENGTH = 118
+HEADING = "## "
 
 ENCODINGS_DEFINITION = (
     "Successive versions of the same data (6 of each), in percent of their plain bytes: zstd at level 3 of each version by itself; "
@@ -179,7 +180,7 @@ def _figure(line: Line, field: str) -> str:
 
 def _run_sections(run: Run) -> Iterator[str]:
     header = run.header
-    yield from (f"## {header['command']}", "")
+    yield from (f"{HEADING}{header['command']}", "")
     if header["scale"] != 1.0:
         yield from (f"**Shortened to {header['scale']} of each workload: not for comparison.**", "")
     yield from table(["machine", ""], header["machine"].items())
@@ -195,11 +196,19 @@ def _run_sections(run: Run) -> Iterator[str]:
 
 
 def report(files: Sequence[Path], document: Path) -> None:
-    """Put the tables of all runs between the markers of the document."""
+    """Put the tables of all runs between the markers of the document.
+
+    What stands there of runs by another command stays: a long run need not be repeated for a short one's sake.
+    """
     text = document.read_text()
     before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    between, end, after = rest.partition(END)
     if not begin or not end:
         raise SystemExit(f"{document} has no place for the tables: it needs the lines {BEGIN!r} and {END!r}")
-    sections = "\n".join(line for run in read_runs(files) for line in _run_sections(run)).rstrip()
-    document.write_text(f"{before}{begin}\n\n{sections}\n\n{end}{after}")
+    _, *old = f"\n{between}".split(f"\n{HEADING}")
+    sections = {text.partition("\n")[0]: text for text in old}
+    for run in read_runs(files):
+        text = "\n".join(_run_sections(run)).removeprefix(HEADING)
+        sections[text.partition("\n")[0]] = text
+    tables = "\n\n".join(HEADING + text.rstrip() for text in sections.values())
+    document.write_text(f"{before}{begin}\n\n{tables}\n\n{end}{after}")

@@ -106,3 +106,17 @@ def test_a_document_without_a_place_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="has no place for the tables"):
         report([written(tmp_path, [HEADER])], path)
     assert path.read_text() == "mine"
+
+
+def test_tables_of_another_command_stay_and_those_of_the_same_are_replaced(tmp_path: Path) -> None:
+    path, other = document(tmp_path), HEADER | {"command": "python -m benchmarks w4"}
+    report([written(tmp_path, [HEADER, LINES[0], other, line("w4", "ckptd", 0, fill_saves_s=77)])], path)
+    report([written(tmp_path, [HEADER, LINES[3]])], path)
+    text = path.read_text()
+    assert [one for one in text.splitlines() if one.startswith("## ")] == [
+        "## python -m benchmarks w1",
+        "## python -m benchmarks w4",
+    ]
+    assert "| 77 |" in text
+    assert "| 120 |" in text
+    assert "| 900 |" not in text
