@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ckptclient.errors import Damaged, VersionMismatch
+from ckptclient.errors import Conflict, Damaged, NoSpace, VersionMismatch
 from ckptclient.version import __version__
 from ckptd.clock import Clock
 from ckptd.errors import StartRefused, StoreFailed
@@ -43,6 +43,7 @@ from ckptd.service.table import Table
 from ckptd.service.uploads import Uploads
 from ckptd.service.workers import Workers
 from ckptd.settings.tree import Config, Store
+from ckptd.store import chunk_key, durable
 from ckptd.store.catalog.interface import Catalog
 from ckptd.store.catalog.sqlite import SqliteCatalog, look_at_catalog, open_catalog
 from ckptd.store.chains import Chains
@@ -55,6 +56,7 @@ from ckptd.store.ingest import Ingest
 from ckptd.store.medium import CATALOG_NAME, EX_TEMPFAIL
 from ckptd.store.offline import PACKS_NAME, Offline, visit
 from ckptd.store.reader import PartReader
+from ckptd.store.rebuild import Rebuild, Rebuilt
 from ckptd.store.staging import Pool
 from ckptd.store.verify import PackCheck
 
@@ -128,6 +130,8 @@ def compose(
         for directory in (packs_directory, spool):
             make_directory(directory)
     catalog = _catalog(store.path / CATALOG_NAME, clock.now(), random_bytes, read_only)
+    if read_only is None:
+        _keep_key(store.path, catalog)
     metrics = Metrics()
     chunks = Packs(packs_directory, catalog.lineage, random_bytes)
     committer = _committer(catalog, chunks, clock, loop, metrics, fatal)
@@ -221,6 +225,62 @@ def _catalog(path: Path, now: int, random_bytes: Callable[[int], bytes], read_on
 def _staging(config: Callable[[], Config]) -> Pool:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return Pool(lambda: int(config().staging.share * memory), lambda: int(config().staging.user_share * memory))
+
+
+def rebuild_catalog(path: Path, into: Path, now: int, progress: Callable[[int], None]) -> Rebuilt:
+    """Make a new store at `into` from the packs of the one at `path`, which no daemon has; `progress` hears of bytes read.
+
+    Packs are linked where the file system can, else copied. Raises as `open_offline`; Conflict where something is at
+    `into`, Damaged where the key of chunk ids is lost.
+    """
+    lock_fd = visit(path)
+    try:
+        key = chunk_key.read(path) or _key_of_catalog(path)
+        source = Packs(path / PACKS_NAME, b"", os.urandom)
+        _adopt(path / PACKS_NAME, into, source.names())
+        catalog = open_catalog(into / CATALOG_NAME, os.urandom(RANDOM_BYTES), key, now)
+        try:
+            chunk_key.keep(into, key)
+            work = Rebuild(source, catalog, Chains(source, key), now)
+            for size_bytes in work.scan():
+                progress(size_bytes)
+            return work.record()
+        finally:
+            catalog.close()
+    finally:
+        os.close(lock_fd)
+
+
+def _key_of_catalog(path: Path) -> bytes:
+    try:
+        catalog = look_at_catalog(path / CATALOG_NAME, "a new one is made of it")
+    except StartRefused as refused:
+        raise Damaged(
+            f"the key of chunk ids is lost: there is no file {chunk_key.NAME}, and {refused.message}",
+            hint="restore the store from its backup",
+        ) from refused
+    key = catalog.chunk_key
+    catalog.close()
+    return key
+
+
+def _adopt(packs: Path, into: Path, names: Sequence[str]) -> None:
+    """The packs of a store in a new one."""
+    if into.exists() and any(into.iterdir()):
+        raise Conflict(f"there is something at {into}", hint="name a directory that is empty or isn't there")
+    for directory in (into, into / PACKS_NAME):
+        make_directory(directory)
+    for name in names:
+        durable.adopt(packs / name, into / PACKS_NAME / name)
+    durable.sync_directory(into / PACKS_NAME)
+
+
+def _keep_key(path: Path, catalog: Catalog) -> None:
+    """A daemon does without the copy where there is no room for it."""
+    try:
+        chunk_key.keep(path, catalog.chunk_key)
+    except NoSpace as error:
+        LOG.warning("the copy of the key of chunk ids can't be written", why=error.message)
 
 
 def _series(path: Path) -> Series | None:

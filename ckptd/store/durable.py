@@ -151,6 +151,29 @@ def publish(path: Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
+def adopt(source: Path, target: Path) -> None:
+    """Give a file that never changes again a second name, or copy it where that can't be; `target` is new.
+
+    Its bytes are on disk when this returns, its name once the directory is synced.
+    """
+    try:
+        os.link(source, target)
+        return
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
+            raise _failure(error, "link", target) from error
+    fd = create_exclusive(target)
+    try:
+        with source.open("rb") as file:
+            offset = 0
+            while piece := file.read(1 << 20):
+                write_all(fd, piece, offset)
+                offset += len(piece)
+        sync_data(fd)
+    finally:
+        os.close(fd)
+
+
 @contextlib.contextmanager
 def publishing(path: Path) -> Iterator[BinaryIO]:
     """A file of any size to be written, that takes the place of whatever is called `path` when the block ends well.

@@ -91,6 +91,8 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "db.sqlite").write_bytes(b"x" * 1300)
     OriginalStore(tmp_path / "old").save({}, checkpoint_id="etl-nightly_processing_state_7")
     (tmp_path / "job.export").write_bytes(written(part("state", b"x" * 1300)))
+    (tmp_path / "store/packs").mkdir(parents=True)
+    (tmp_path / "store/chunk-key").write_text("6b" * 32)
     monkeypatch.chdir(tmp_path)
 
 

@@ -74,7 +74,14 @@ def test_a_verb_asks_this_and_shows_that(words: str, methods: list[str], texts: 
 
 
 def test_every_verb_is_tried() -> None:
-    tried = {case[0] for case in CASES} | {"put x", "restore x", "export x", "import x", "import-original x"}
+    tried = {case[0] for case in CASES} | {
+        "put x",
+        "restore x",
+        "export x",
+        "import x",
+        "import-original x",
+        "rebuild-catalog x",
+    }
     assert [verb.name for verb in VERBS if not any(words.startswith(verb.name) for words in tried)] == []
 
 

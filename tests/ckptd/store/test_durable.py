@@ -209,3 +209,20 @@ def test_publishing_on_a_full_disk_is_an_oserror(tiny_disk: Path) -> None:
     with pytest.raises(OSError, match="No space"), durable.publishing(tiny_disk / "file") as file:
         file.write(bytes(2 << 20))
     assert list(tiny_disk.iterdir()) == []
+
+
+def test_a_file_gets_a_second_name_or_is_copied_where_it_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"x" * (3 << 20))
+    durable.adopt(source, tmp_path / "linked")
+    assert source.samefile(tmp_path / "linked")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, "another file system")
+
+    monkeypatch.setattr(os, "link", refuse)
+    durable.adopt(source, tmp_path / "copied")
+    assert not source.samefile(tmp_path / "copied")
+    assert (tmp_path / "copied").read_bytes() == source.read_bytes()
