@@ -184,8 +184,9 @@ def _run_sections(run: Run) -> Iterator[str]:
     if header["scale"] != 1.0:
         yield from (f"**Shortened to {header['scale']} of each workload: not for comparison.**", "")
     yield from table(["machine", ""], header["machine"].items())
-    terms = ([name, version, PEERS[name].terms] for name, version in header["versions"].items())
-    yield from table(["peer", "version", "how it is set"], terms)
+    terms = [[name, version, PEERS[name].terms] for name, version in header["versions"].items()]
+    if terms:
+        yield from table(["peer", "version", "how it is set"], terms)
     reached = [row for target in TARGETS if (row := _target_row(run, target)) is not None]
     if reached:
         yield from table(["figure to reach", "wanted", "measured", "reached"], reached)
