@@ -37,6 +37,8 @@ from ckptd.ctl import (
 from ckptd.ctl.answer import Answer
 from ckptd.ctl.completing import CHECKPOINT, EITHER, PROCESS, TOPIC
 from ckptd.ctl.original import verb as original
+from ckptd.ctl.selftest import verb as selftest
+from ckptd.ctl.selftest.verb import TIERS as SELFTEST_TIERS
 from ckptd.ctl.top import rows as top_rows, verb as live
 from ckptd.store.export.writing import LEVEL
 
@@ -251,6 +253,13 @@ VERBS: Final[tuple[Verb, ...]] = (
         (click.Argument(["file"], required=False, type=click.Path()), _flag("--private", "As a private daemon would read it."))),
     Verb("config reload", "Have the daemon read its configuration again.",
         ("ckptctl config reload",), configuration.reload),
+    Verb("selftest crash", "Whether what is acknowledged survives on this disk: a store of its own is killed and taken apart.",
+        ("ckptctl selftest crash --store /var/lib", "ckptctl selftest crash --store /mnt/new --points 200 --tier kill"),
+        selftest.crash,
+        (click.Option(["--store"], required=True, type=click.Path(), metavar="DIR", help="A directory on the disk in question; what is made in it is removed."),
+         click.Option(["--points"], type=click.IntRange(1, 100_000), default=20, show_default=True, help="So many kills, and 20 acts and twice as many that are traced."),
+         click.Option(["--tier"], type=click.Choice(SELFTEST_TIERS), multiple=True, help="Only this one: kill needs nothing, replay needs strace."),
+         click.Option(["--seed"], type=click.IntRange(0), help="Repeat what an earlier run drew."))),
     Verb("explain", "An error code, an exit code or a setting at length. Asks no daemon.",
         ("ckptctl explain", "ckptctl explain NO_SPACE", "ckptctl explain store.limit", "ckptctl explain 7"),
         explaining.explain, (_one("topic", TOPIC, required=False),)),

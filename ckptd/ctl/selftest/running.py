@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ckptclient import calls
-from ckptclient.errors import CkptdError
+from ckptclient.errors import CkptdError, TimedOut
 from ckptclient.sync import Client
 
 POLL_SECONDS = 0.005
@@ -20,7 +20,7 @@ SETTINGS: Mapping[str, str] = {"idle_exit": "0", "store.limit": "0", "store.rese
 """It must not end by itself, and not be kept from writing by anything but what is tested."""
 
 
-class NotSo(Exception):
+class NotSo(TimedOut):
     """The self-test itself can't go on: what it waited for did not happen."""
 
 

@@ -25,6 +25,11 @@ DIFFERS = {
     ("version", "python"): "3.11.7",
     ("export", "sha256"): "...",
     ("export", "file_bytes"): 900,
+    ("selftest crash", "directory"): "/var/lib",
+    ("selftest crash", "file_system"): "ext4",
+    ("selftest crash", "tiers"): [
+        {"tier": "kill", "points": 1, "acknowledged_count": 12, "skipped": None, "wrong": []}
+    ],
 }
 """Of verb and key: what the example has in place of what depends on the machine."""
 
