@@ -367,6 +367,17 @@ def scrub(act: str) -> Call[results.Steered]:
     return Call("store.scrub", params.Scrub(request=UNNUMBERED, act=act), results.Steered.read, mutates=True)
 
 
+def backup_begin() -> Call[results.BackupBegun]:
+    """Have every pack held while a backup is copied from the store's files; an operator's call."""
+    return Call("backup.begin", params.Mutate(request=UNNUMBERED), results.BackupBegun.read, mutates=True)
+
+
+def backup_end(backup: int, checksum: bytes | None, name: str, path: str) -> Call[results.BackupEnded]:
+    """A backup is complete, or with no checksum has failed: its packs may go."""
+    ended = params.EndBackup(request=UNNUMBERED, backup=backup, checksum=checksum, name=name, path=path)
+    return Call("backup.end", ended, results.BackupEnded.read, mutates=True)
+
+
 def health() -> Call[results.HealthReport]:
     """How the daemon and its store do: the score, what it is made of, and what would raise it."""
     return Call("health.report", params.Nothing(), results.HealthReport.read)

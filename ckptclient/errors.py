@@ -123,6 +123,14 @@ class Unreachable(CkptdError, ConnectionError):
     retryable = True
 
 
+class Unavailable(CkptdError):
+    """A place outside of the store, for backups or the archive, can't be reached or used now; the message names it."""
+
+    code = "UNAVAILABLE"
+    exit_code = 7
+    retryable = True
+
+
 class TimedOut(CkptdError, TimeoutError):
     """The time limit passed; the act may still happen, and repeating it is safe."""
 

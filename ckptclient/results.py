@@ -537,6 +537,20 @@ class Cleaned(Answer):
 
 
 @answer
+class BackupBegun(Answer):
+    """A backup's number; every pack is held for it."""
+
+    backup: int
+
+
+@answer
+class BackupEnded(Answer):
+    """Whether its packs were held until now."""
+
+    held: bool
+
+
+@answer
 class HealthComponent(Answer):
     """One component's part in the health score; `points` is what it takes off, 0 while its value is within bounds."""
 

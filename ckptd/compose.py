@@ -14,6 +14,7 @@ from ckptclient.errors import Conflict, Damaged, NoSpace, VersionMismatch
 from ckptclient.version import __version__
 from ckptd.clock import Clock
 from ckptd.errors import StartRefused, StoreFailed
+from ckptd.loops.backups import back_up
 from ckptd.loops.checking import check
 from ckptd.loops.cleanup import clean
 from ckptd.loops.monitor import watch
@@ -24,6 +25,7 @@ from ckptd.observe import log
 from ckptd.observe.metrics import Metrics
 from ckptd.observe.series import Series
 from ckptd.service.backend import Backend
+from ckptd.service.backing_up import BackingUp, Backs, Drills, Told
 from ckptd.service.browsing import Browsing
 from ckptd.service.context import Context, Interruptions, cadence_of
 from ckptd.service.events import Events
@@ -43,9 +45,9 @@ from ckptd.service.table import Table
 from ckptd.service.uploads import Uploads
 from ckptd.service.workers import Workers
 from ckptd.settings.tree import Config, Store
-from ckptd.store import chunk_key, durable
-from ckptd.store.catalog.interface import Catalog
-from ckptd.store.catalog.sqlite import SqliteCatalog, look_at_catalog, open_catalog
+from ckptd.store import backup, chunk_key, durable
+from ckptd.store.catalog.interface import Catalog, CatalogCopies
+from ckptd.store.catalog.sqlite import SqliteCatalog, SqliteCopies, look_at_catalog, open_catalog
 from ckptd.store.chains import Chains
 from ckptd.store.chunks.packs import Packs
 from ckptd.store.committer import Committer
@@ -155,6 +157,7 @@ def compose(
     browsing = Browsing(context, restoring, space)
     expiring = Expiring(context, space)
     maintenance = Maintenance(context, chunks, holds, space, expiring, store.path, __version__, reload)
+    backing_up = BackingUp(context, _backs(store.path, random_bytes), _drills(random_bytes))
     catalog_files = [store.path / name for name in (CATALOG_NAME, f"{CATALOG_NAME}-wal")]
     monitor = Monitor(context, space, _series(store.path / "series") if read_only is None else None, catalog_files)
     # With a memory of its own: what it reads must not push out what saves and restores need next.
@@ -166,7 +169,7 @@ def compose(
         lambda decode: PackCheck(chunks, looking, decode=decode),
     )
     proving = Proving(context, restoring, reader, scrubbing.report)
-    monitor.sources += (scrubbing.figures, proving.figures)
+    monitor.sources += (scrubbing.figures, proving.figures, backing_up.figures)
     services = Services(
         registration=Registration(context, restoring, lambda: random_bytes(RANDOM_BYTES)),
         processes=processes,
@@ -175,6 +178,7 @@ def compose(
         journal=Journal(context),
         events=context.events,
         maintenance=maintenance,
+        backing_up=backing_up,
         monitor=monitor,
         proving=proving,
         scrubbing=scrubbing,
@@ -187,11 +191,14 @@ def compose(
         lambda: check(backend, catalog.quick_check, fatal if read_only is None else lambda failed: None),
     ]
     if read_only is None:
-        _drop_orphans(catalog, chunks)
-        loops.append(lambda: clean(clock, config, backend, maintenance))
-        loops.append(lambda: prove(clock, config, proving))
-        loops.append(lambda: scrub(clock, scrubbing))
-    closing = (ingest.close, backend.close, uploads.close, chunks.close, monitor.close)
+        _clear_up(catalog, chunks)
+        loops += [
+            lambda: clean(clock, config, backend, maintenance),
+            lambda: back_up(clock, config, backing_up),
+            lambda: prove(clock, config, proving),
+            lambda: scrub(clock, scrubbing),
+        ]
+    closing = (backing_up.close, ingest.close, backend.close, uploads.close, chunks.close, monitor.close)
     return Assembled(services, context, committer, metrics, catalog.lineage, space, expiring, loops, catalog, closing)
 
 
@@ -216,7 +223,40 @@ def open_offline(path: Path) -> Offline:
     return Offline(path, catalog, catalog.reader(), chunks, chains, PartReader(chains), lock_fd)
 
 
+def backup_copies() -> CatalogCopies:
+    """What backups need of the catalog's backend."""
+    return SqliteCopies()
+
+
+def _backs(store: Path, random_bytes: Callable[[int], bytes]) -> Backs:
+    """Backups of the store that a daemon of this process serves."""
+
+    def backs(path: Path, at: int, keep: int, told: Told) -> backup.Made:
+        target, source = backup.Destination(path), backup.Source(store, live=True)
+        with target.occupied():
+            return backup.run(source, target, SqliteCopies(), at=at, random=random_bytes(4), keep=keep, told=told)
+
+    return backs
+
+
+def _drills(random_bytes: Callable[[int], bytes]) -> Drills:
+    """Drills of the newest backup at a path."""
+
+    def drills(path: Path, at: int, told: Told) -> tuple[backup.Manifest, backup.Drilled]:
+        target = backup.Destination(path)
+        manifest = target.backup(None)
+        lineage = random_bytes(RANDOM_BYTES)
+        return manifest, backup.drill(target, manifest, SqliteCopies(), open_offline, lineage=lineage, at=at, told=told)
+
+    return drills
+
+
 def _catalog(path: Path, now: int, random_bytes: Callable[[int], bytes], read_only: str | None) -> SqliteCatalog:
+    if (path.parent / backup.MARK).exists():
+        raise StartRefused(
+            f"the store {path.parent} is half restored from a backup",
+            hint="restore it again by the same command: it goes on; or empty the directory to begin a new store",
+        )
     if read_only is not None:
         return look_at_catalog(path, read_only)
     return open_catalog(path, random_bytes(RANDOM_BYTES), random_bytes(CHUNK_KEY_BYTES), now)
@@ -292,9 +332,10 @@ def _series(path: Path) -> Series | None:
         return None
 
 
-def _drop_orphans(catalog: Catalog, chunks: Packs) -> None:
-    """Remove packs of this store that no row names: a daemon was killed between making the file and its row."""
+def _clear_up(catalog: Catalog, chunks: Packs) -> None:
+    """Remove packs of this store that no row names, as a daemon was killed before it; and let go of its backups' packs."""
     reader = catalog.reader()
+    catalog.abandon_backups()
     orphans = chunks.orphans(set(reader.packs().values()))
     reader.close()
     for name in orphans:

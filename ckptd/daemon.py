@@ -168,6 +168,7 @@ class Daemon:
         def disconnected(caller: Caller) -> None:
             services.processes.disconnected(caller)
             services.saving.dropped(caller.connection)
+            services.backing_up.dropped(caller.connection)
 
         hub = Hub(
             loop,

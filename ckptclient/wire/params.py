@@ -464,3 +464,14 @@ class Mutate(Params):
     """Something is done to the store as a whole."""
 
     request: RequestNumber
+
+
+@parameters
+class EndBackup(Params):
+    """A backup that was begun has ended; without a checksum it failed."""
+
+    request: RequestNumber
+    backup: Count
+    checksum: Annotated[bytes, Bin(32, 32)] | None = None
+    name: Annotated[str, Text(64)] = ""
+    path: Annotated[str, Text(4096)] = ""

@@ -78,6 +78,8 @@ RULES: Final[Sequence[Rule]] = (
     Rule("catalog_size", "bytes", 4e9, 32e9, 12, "the catalog has {}"),
     Rule("clients_refused", "count", 0, 100, 16, "{} connections were refused in 10 m"),
     Rule("expiry_waits", "count", 0, 2, 24, "expiry waits for {} confirmations"),
+    Rule("backup_age", "times", 2.0, 7.0, 24, "the newest backup is {} its interval old"),
+    Rule("backup_drill", "count", 0, 1, 24, "{} of the newest backup's drills failed"),
     Rule("clock_jump", "seconds", 10.0, HOUR, 10, "the wall clock and the monotonic one moved apart by {} in 10 m"),
 )
 # fmt: on

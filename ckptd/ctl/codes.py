@@ -74,6 +74,13 @@ the socket's group (explain socket_group). The tool never starts one; a worker's
   ckptd --private                a daemon of your own, for as long as it is used
   --socket PATH, CKPTD_SOCKET    another socket; --store DIR the private daemon of a store
 """,
+    "UNAVAILABLE": """
+A place outside of the store, where backups or archived checkpoints lie, can't be reached or used: it isn't mounted, it
+isn't ours to write, or its disk fails. The message names it. The store itself is unharmed, and what waits for that
+place (a deletion, a backup) is done when it is back.
+
+  findmnt -T PATH                what is mounted there
+""",
     "TIMEOUT": """
 The answer did not come within the time limit (5 s, or --timeout). The act may still happen: read the state before you
 act on it, or repeat it, which is safe. A daemon that is up and doesn't answer is restarted by its watchdog.

@@ -17,7 +17,7 @@ from ckptclient.errors import BadRequest, CkptdError
 from ckptd.ctl.answer import Answer
 from ckptd.ctl.printing import Printer, Wanted, coloured, print_error
 from ckptd.ctl.session import Common, Session, World, real_world
-from ckptd.ctl.verbs import MEANT, VERBS, Duration, Verb
+from ckptd.ctl.verbs import GROUPS, MEANT, VERBS, Duration, Verb
 
 EXIT_INTERRUPTED: Final = 130
 WATCH_SECONDS: Final = "2s"
@@ -152,7 +152,7 @@ def program(world: World | None = None) -> Program:
         parent: click.Group = root
         if group:
             if group not in root.commands:
-                root.add_command(Verbs(group, help="The daemon's configuration: show, check, reload."))
+                root.add_command(Verbs(group, help=GROUPS[group]))
             found = root.commands[group]
             assert isinstance(found, click.Group)
             parent = found

@@ -35,6 +35,7 @@ from ckptd.ctl import (
     verifying,
 )
 from ckptd.ctl.answer import Answer
+from ckptd.ctl.backup import verbs as backups
 from ckptd.ctl.completing import CHECKPOINT, EITHER, PROCESS, TOPIC
 from ckptd.ctl.original import verb as original
 from ckptd.ctl.selftest import verb as selftest
@@ -109,6 +110,7 @@ def _limit(default: int) -> click.Option:
 _STATES = click.Choice(processes.STATES)
 _TYPES = click.Choice(TYPES)
 _STATUSES = click.Choice(checkpoints.STATUSES)
+_BACKUP = click.Option(["--backup", "name"], help="Its name or the beginning of it; else the newest.")
 _DRY_RUN = ("--dry-run", "Say what would be done, and don't.")
 _YES = ("--yes", "Do it without asking.")
 
@@ -244,6 +246,24 @@ VERBS: Final[tuple[Verb, ...]] = (
         ("ckptctl cleanup", "ckptctl cleanup --dry-run", "ckptctl cleanup --confirm-clock"), keeping.cleanup,
         (_flag(*_DRY_RUN), _flag("--confirm-clock", "The wall clock is right: go on by it."),
          _flag("--confirm-policy", "The retention settings are meant: go on by them.")), table=True),
+    Verb("backup run", "Copy what is new of the store to a directory that holds its backups; with the daemon up or down.",
+        ("ckptctl backup run /mnt/backup/ckptd", "ckptctl backup run /mnt/backup/ckptd --keep 30 --json", "ckptctl backup run /mnt/backup/ckptd --store /var/lib/ckptd"),
+        backups.run,
+        (_one("destination", click.Path()),
+         click.Option(["--keep"], type=click.IntRange(1), default=7, show_default=True, help="How many backups are kept there, the newest."))),
+    Verb("backup ls", "The backups in a directory, newest first. Asks no daemon.",
+        ("ckptctl backup ls /mnt/backup/ckptd",),
+        backups.ls, (_one("destination", click.Path()),), table=True),
+    Verb("backup verify", "Whether a backup is whole, and what isn't. Asks no daemon.",
+        ("ckptctl backup verify /mnt/backup/ckptd", "ckptctl backup verify /mnt/backup/ckptd --deep", "ckptctl backup verify /mnt/backup/ckptd --drill"),
+        backups.verify,
+        (_one("destination", click.Path()), _BACKUP,
+         _flag("--deep", "Read every byte of it, and check each chunk."),
+         _flag("--drill", "Restore it on trial, and read every process's newest checkpoint down to its decoded bytes."),
+         click.Option(["--scratch"], type=click.Path(), help="Where to restore it on trial; else among temporary files."))),
+    Verb("backup restore", "Make a store of a backup, in an empty directory, with a lineage of its own. Asks no daemon.",
+        ("ckptctl backup restore /mnt/backup/ckptd /var/lib/ckptd", "ckptctl backup restore /mnt/backup/ckptd ./store --backup 20260102T030405Z-1a2b3c4d"),
+        backups.restore, (_one("source", click.Path()), click.Argument(["directory"], type=click.Path()), _BACKUP)),
     Verb("config show", "The settings that count, each with where it comes from.",
         ("ckptctl config show", "ckptctl config show --changed"),
         configuration.show, (_flag("--changed", "Only those that aren't at their default."),), table=True),
@@ -270,6 +290,13 @@ VERBS: Final[tuple[Verb, ...]] = (
         ("ckptctl version", "ckptctl version --json"), stores.version),
 )
 # fmt: on
+
+GROUPS: Final[Mapping[str, str]] = {
+    "backup": "The store's backups: run, ls, verify, restore.",
+    "config": "The daemon's configuration: show, check, reload.",
+    "selftest": "The store's promises, tried on this machine: crash.",
+}
+"""First words of the verbs that have two."""
 
 MEANT: Final[Mapping[str, str]] = {
     "list": "ls",

@@ -140,6 +140,8 @@ SURFACE: Final[tuple[Method, ...]] = (
     Method("store.verify", p.Verify, ("stage", "findings", "read_bytes", "total_bytes", "next"), _OPERATOR, False, lambda s: s.scrubbing.verify),
     Method("store.damage", p.Nothing, _DAMAGE, _OPERATOR, False, lambda s: s.scrubbing.damage),
     Method("store.scrub", p.Scrub, ("paused",), _OPERATOR, True, lambda s: s.scrubbing.steer),
+    Method("backup.begin", p.Mutate, ("backup",), _OPERATOR, True, lambda s: s.backing_up.begin),
+    Method("backup.end", p.EndBackup, ("held",), _OPERATOR, True, lambda s: s.backing_up.end),
     Method("health.report", p.Nothing, _HEALTH, _WORKER, False, lambda s: s.monitor.report),
     Method("config.show", p.Nothing, ("settings",), _OPERATOR, False, lambda s: s.maintenance.show_config),
     Method("config.reload", p.Mutate, ("changed", "restart"), _OPERATOR, True, lambda s: s.maintenance.reload_config),

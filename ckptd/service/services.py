@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ckptd.service.backing_up import BackingUp
 from ckptd.service.browsing import Browsing
 from ckptd.service.events import Events
 from ckptd.service.health import Monitor
@@ -25,6 +26,7 @@ class Services:
     journal: Journal
     events: Events
     maintenance: Maintenance
+    backing_up: BackingUp
     monitor: Monitor
     proving: Proving
     scrubbing: Scrubbing

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from ckptd.settings import tree
@@ -28,6 +29,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "store": tree.Store,
     "staging": tree.Staging,
     "archive": tree.Archive,
+    "backup": tree.Backup,
     "retention": tree.Retention,
     "checkpoint": tree.Checkpoint,
     "cleanup": tree.Cleanup,
@@ -106,6 +108,12 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         original="CHECKPOINT_BACKUP_PATH"),
     Setting("archive.after", "after_seconds", duration("1 min", "3650 d"), "30 d", "The age at which they move."),
 
+    Setting("backup.path", "path", OPTIONAL_PATH, "", "Where the daemon backs the store up by itself; none leaves it to ckptctl backup run.", reloadable=True),
+    Setting("backup.interval", "interval_seconds", duration("1 min", "365 d", "only when asked"), "24 h", "How often.", reloadable=True),
+    Setting("backup.keep", "keep", integer(1, 10_000), 7, "How many of these are kept, the newest.", reloadable=True),
+    Setting("backup.drill", "drill_seconds", duration("1 min", "365 d", "never"), "7 d",
+        "How often the newest is restored on trial, down to the decoded bytes of every process's newest checkpoint.", reloadable=True),
+
     Setting("retention.ttl", "ttl_seconds", duration("1 s", "3650 d", "for ever"), "24 h",
         "How long a checkpoint is kept where its save doesn't say.", reloadable=True),
     Setting("retention.completed_ttl", "completed_ttl_seconds", duration("1 s", "3650 d", "for ever"), "168 h",
@@ -170,11 +178,8 @@ class Relation:
     accepted: str
 
 
-def _apart(config: tree.Config) -> bool:
-    archive = config.archive.path
-    return archive is None or not (
-        archive.is_relative_to(config.store.path) or config.store.path.is_relative_to(archive)
-    )
+def _distinct(one: Path | None, other: Path | None) -> bool:
+    return one is None or other is None or not (one.is_relative_to(other) or other.is_relative_to(one))
 
 
 RELATIONS: Final[tuple[Relation, ...]] = (
@@ -183,5 +188,19 @@ RELATIONS: Final[tuple[Relation, ...]] = (
         lambda config: config.limits.operator_slots < config.limits.connections_max,
         "fewer slots for operators than connections, so that workers get in",
     ),
-    Relation(("archive.path", "store.path"), _apart, "two directories of which neither contains the other"),
+    Relation(
+        ("archive.path", "store.path"),
+        lambda config: _distinct(config.archive.path, config.store.path),
+        "two directories of which neither contains the other",
+    ),
+    Relation(
+        ("backup.path", "store.path"),
+        lambda config: _distinct(config.backup.path, config.store.path),
+        "two directories of which neither contains the other",
+    ),
+    Relation(
+        ("backup.path", "archive.path"),
+        lambda config: _distinct(config.backup.path, config.archive.path),
+        "two directories of which neither contains the other",
+    ),
 )

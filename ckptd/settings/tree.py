@@ -75,6 +75,16 @@ class NamedPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Backup:
+    """Where the daemon backs itself up, how often, how many of these it keeps, and how often it tries the newest."""
+
+    path: Path | None
+    interval_seconds: float
+    keep: int
+    drill_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Retention:
     """How long what is kept."""
 
@@ -179,6 +189,7 @@ class Config:
     store: Store
     staging: Staging
     archive: Archive
+    backup: Backup
     retention: Retention
     checkpoint: Checkpoint
     cleanup: Cleanup

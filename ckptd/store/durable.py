@@ -200,6 +200,15 @@ def publishing(path: Path) -> Iterator[BinaryIO]:
         os.close(fd)
 
 
+def place(draft: Path, path: Path) -> None:
+    """Give a file that was written and synced under another name its own, in place of whatever has it."""
+    try:
+        os.replace(draft, path)
+    except OSError as error:
+        raise _failure(error, "rename", draft) from error
+    sync_directory(path.parent)
+
+
 def remove(path: Path) -> None:
     """Remove a file and make that durable; one that is gone is no error. Open descriptors go on reading it."""
     try:

@@ -18,9 +18,10 @@ Obligations of every backend (one suite, `tests/ckptd/store/catalog/conformance.
 * Nothing in here grows with the size of what it frees: what deletes takes a bound and says whether more is left.
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from ckptclient.errors import CkptdError
@@ -118,6 +119,20 @@ class Proof:
     checkpoint: CheckpointKey | None
     seq: int | None
     damaged: int
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRow:
+    """A backup that this store knows of; `checksum` is its manifest's, None until it is complete.
+
+    `ended` without a checksum is one that failed or was given up. `drilled_at` is when a drill of it went well.
+    """
+
+    key: int
+    at: int
+    ended: bool
+    checksum: bytes | None
+    drilled_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,11 +451,39 @@ class CatalogReader(Protocol):
     def totals(self, uid: int | None) -> Totals:
         """From counters, not from a scan."""
 
+    def backups(self, limit: int) -> Sequence[BackupRow]:
+        """Backups that were begun, newest first."""
+
     def setting(self, key: str) -> int | bytes | str | None:
         """A row of the store's own table."""
 
     def close(self) -> None:
         """Give the connection back."""
+
+
+class CatalogCopies(Protocol):
+    """Copies of a catalog as files of their own, for backups. Whatever fails is said as an error and harms no store.
+
+    NoSpace for a full disk, Damaged where the source can't be read, Unavailable for anything else.
+    """
+
+    def copy(self, catalog: Path, target: Path, told: Callable[[int, int], None]) -> None:
+        """Copy a catalog that a daemon may be writing, as it is at one moment; nobody waits for it.
+
+        `target` must not exist; it isn't synced. `told` hears (done, all), in the backend's own unit.
+        """
+
+    def copy_cold(self, catalog: Path, target: Path) -> None:
+        """Copy a catalog that nobody writes, and write nothing beside it."""
+
+    def look(self, copy: Path) -> AbstractContextManager[CatalogReader]:
+        """Read a copy; also on a medium that can't be written."""
+
+    def check(self, copy: Path) -> Sequence[str]:
+        """What is wrong with a copy; empty when nothing."""
+
+    def renew(self, copy: Path, lineage: bytes, at: int) -> None:
+        """Make a copy the catalog of a store that begins now: a new lineage, nobody holds a process, no backup runs."""
 
 
 class Catalog(Protocol):
@@ -509,6 +552,18 @@ class Catalog(Protocol):
 
     def drop_pack(self, pack: PackKey) -> None:
         """Forget a pack whose file is gone."""
+
+    def begin_backup(self, at: int) -> int:
+        """A backup's key. Until it has ended, packs that there are now or come meanwhile aren't `dead_packs`."""
+
+    def end_backup(self, backup: int, checksum: bytes | None) -> bool:
+        """Let its packs go; with the checksum of its manifest it is complete. False where it had ended."""
+
+    def abandon_backups(self) -> int:
+        """End every backup that an earlier daemon began; how many."""
+
+    def drilled(self, checksum: bytes, at: int) -> None:
+        """A drill of the backup with this manifest went well."""
 
     def drop_journal(self, limit: int) -> bool:
         """Drop records, then rows, of earlier incarnations that have no checkpoint left; whether more is left."""

@@ -178,6 +178,8 @@ REPLIES: Mapping[str, object] = {
     "store.verify": verified,
     "store.damage": DAMAGE,
     "store.scrub": {"paused": True},
+    "backup.begin": {"backup": 1},
+    "backup.end": {"held": True},
     "health.report": HEALTH,
     "config.show": {
         "settings": [["store.path", "/srv/ckptd", "/etc/ckptd/ckptd.toml line 4"], ["log.level", "info", "default"]]

@@ -12,6 +12,9 @@ from ckptclient import results
 from ckptclient.errors import NotFound
 from ckptd.ctl import documents
 from ckptd.ctl.verbs import VERBS
+from ckptd.store import backup
+from ckptd.store.catalog.sqlite import SqliteCopies, open_catalog
+from ckptd.store.medium import CATALOG_NAME
 from tests.ckptd.ctl import canned
 from tests.ckptd.ctl.fakes import run
 from tests.ckptd.ctl.original.stores import OriginalStore
@@ -30,8 +33,18 @@ DIFFERS = {
     ("selftest crash", "tiers"): [
         {"tier": "kill", "points": 1, "acknowledged_count": 12, "skipped": None, "wrong": []}
     ],
+    ("backup run", "name"): "20260102T030405Z-1a2b3c4d",
+    ("backup run", "size_bytes"): 0,
+    ("backup run", "copied_bytes"): 0,
+    ("backup restore", "new_lineage"): "...",
+    ("backup restore", "size_bytes"): 225280,
+    ("backup verify", "size_bytes"): 225280,
+    ("backup verify", "read_bytes"): 225280,
 }
 """Of verb and key: what the example has in place of what depends on the machine."""
+
+REPLIES = {"backup run": {"store.status": {**canned.STATUS, "store_path": "live"}}}
+"""What the daemon says where a verb reads the store's files beside it."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +112,22 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "store/packs").mkdir(parents=True)
     (tmp_path / "store/chunk-key").write_text("6b" * 32)
     monkeypatch.chdir(tmp_path)
+    backed_up(tmp_path)
+
+
+LINEAGE = b"lineagelineagel1"
+MADE_AT = 1_767_323_045_000_000
+
+
+def backed_up(path: Path) -> None:
+    """An empty store, as it is found beside its daemon, and a backup of it."""
+    (path / "live" / "packs").mkdir(parents=True)
+    open_catalog(path / "live" / CATALOG_NAME, LINEAGE, b"k" * 32, canned.NOW).close()
+    target = backup.Destination(path / "made")
+    with target.occupied():
+        source = backup.Source(Path("live"), live=False)
+        made = backup.run(source, target, SqliteCopies(), at=MADE_AT, random=bytes.fromhex("1a2b3c4d"), keep=1)
+        assert made.manifest.lineage == LINEAGE.hex()
 
 
 def test_the_page_has_every_verb_in_the_order_of_the_table() -> None:
@@ -109,7 +138,7 @@ def test_the_page_has_every_verb_in_the_order_of_the_table() -> None:
 @pytest.mark.usefixtures("directory")
 def test_a_verb_prints_what_the_page_says(verb: str) -> None:
     section = WRITTEN[verb]
-    ran = run(*section.command.split(), "--json")
+    ran = run(*section.command.split(), "--json", replies=REPLIES.get(verb))
     assert (ran.code, ran.err, ran.out.count("\n")) == (0, "", 1)
     printed = json.loads(ran.out)
     assert printed.pop("schema") == documents.SCHEMA
@@ -117,6 +146,8 @@ def test_a_verb_prints_what_the_page_says(verb: str) -> None:
     for (of, key), shown in DIFFERS.items():
         if of == verb:
             printed[key] = shown
+    for one in printed.get("backups", ()):
+        one["size_bytes"] = 225280
     assert {"schema": 1, **printed} == section.example
 
 

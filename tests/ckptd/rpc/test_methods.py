@@ -31,7 +31,7 @@ def test_what_changes_something_carries_a_request_number(row: Method) -> None:
 
 @ROWS
 def test_only_operators_reach_what_is_everybodys(row: Method) -> None:
-    of_all = row.name.startswith("config.") or row.name in ("store.verify", "store.damage", "store.scrub")
+    of_all = row.name.startswith(("config.", "backup.")) or row.name in ("store.verify", "store.damage", "store.scrub")
     assert (row.role >= Role.OPERATOR) == of_all
 
 

@@ -134,6 +134,17 @@ class Node:
         await self.inside.begin()
         return self
 
+    async def delete(self, checkpoint_id: str) -> None:
+        """To the trash, by an operator."""
+        operator = self.worker(pid=2, uid=0, role=Role.OPERATOR)
+        asked = p.MutateCheckpoint(request=operator.next(), checkpoint_id=checkpoint_id)
+        await self.inside.services.browsing.delete(operator.caller, asked)
+
+    async def empty(self) -> None:
+        """A cleanup that finds everything in the trash long enough there."""
+        self.clock.tick(25 * 3600)
+        await self.inside.services.maintenance.clean()
+
     async def stop(self) -> None:
         await self.inside.end()
         await asyncio.to_thread(self.inside.close)

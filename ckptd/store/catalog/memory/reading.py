@@ -16,6 +16,7 @@ from ckptd.core.process_table import State
 from ckptd.store.catalog.interface import (
     DUE_FROM_START,
     Audit,
+    BackupRow,
     BodyRow,
     ChunkRow,
     Content,
@@ -356,6 +357,10 @@ class MemoryReader:
             by_type={kind.word: sum(row.type is kind for row in live) for kind in CheckpointType},
             by_status={word: sum(row.status == word for row in rows) for word in statuses},
         )
+
+    def backups(self, limit: int) -> Sequence[BackupRow]:
+        found = self._committed().backups
+        return [found[key].row for key in sorted(found, reverse=True)[:limit]]
 
     def setting(self, key: str) -> int | bytes | str | None:
         return self._committed().settings.get(key)

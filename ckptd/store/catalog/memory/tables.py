@@ -17,6 +17,7 @@ from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, Epoch, PackKey, Pro
 from ckptd.core.journal import DONE, FAILED
 from ckptd.core.process_table import State
 from ckptd.store.catalog.interface import (
+    BackupRow,
     ChunkRow,
     Damage,
     Event,
@@ -94,6 +95,19 @@ class StoredPack:
     tight: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class StoredBackup:
+    """A backup, and the packs that it holds while it runs: those that there were, and all behind `newest`."""
+
+    row: BackupRow
+    held: frozenset[PackKey]
+    newest: PackKey
+
+    def holds(self, pack: PackKey) -> bool:
+        """Whether a pack must stay."""
+        return not self.row.ended and (pack in self.held or pack > self.newest)
+
+
 @dataclass(slots=True)
 class Tables:
     """Every value is immutable, so that copying the dictionaries copies all."""
@@ -113,6 +127,7 @@ class Tables:
     bodies: dict[BodyKey, StoredBody] = field(default_factory=dict)
     proofs: dict[ProcessKey, Proof] = field(default_factory=dict)
     damage: dict[tuple[PackKey, int], Damage] = field(default_factory=dict)
+    backups: dict[int, StoredBackup] = field(default_factory=dict)
     settings: dict[str, int | bytes | str] = field(default_factory=dict)
 
     def next(self, kind: str) -> int:

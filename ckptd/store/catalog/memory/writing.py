@@ -14,6 +14,7 @@ from ckptd.core.change import (
 from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey
 from ckptd.store.catalog.interface import (
     Audit,
+    BackupRow,
     ChunkRow,
     Damage,
     Move,
@@ -28,6 +29,7 @@ from ckptd.store.catalog.memory.tables import (
     CONDEMNED,
     LIVE,
     ZERO,
+    StoredBackup,
     StoredBody,
     StoredChunk,
     StoredPack,
@@ -169,9 +171,13 @@ class MemoryCatalog:
         self._within(work)
 
     def dead_packs(self, limit: int = 1000) -> Sequence[tuple[PackKey, str]]:
-        """Packs that nothing refers to; nobody makes backups of what is in memory."""
+        """Packs that nothing refers to and no backup holds."""
         tables = self._committed
-        return [(key, pack.name) for key, pack in tables.packs.items() if not tables.records_in(key)][:limit]
+        return [
+            (key, pack.name)
+            for key, pack in tables.packs.items()
+            if not tables.records_in(key) and not any(one.holds(key) for one in tables.backups.values())
+        ][:limit]
 
     def drop_pack(self, pack: PackKey) -> None:
         """Forget a pack whose file is gone."""
@@ -217,6 +223,46 @@ class MemoryCatalog:
 
     def raise_references(self, audit: Audit) -> None:
         """References are looked for, and never too low."""
+
+    # Backups
+
+    def begin_backup(self, at: int) -> int:
+        """Hold every pack, until `end_backup`."""
+
+        def work(tables: Tables) -> int:
+            key = tables.next("backup")
+            newest = max(tables.packs, default=PackKey(0))
+            tables.backups[key] = StoredBackup(BackupRow(key, at, False, None, None), frozenset(tables.packs), newest)
+            return key
+
+        return self._within(work)
+
+    def end_backup(self, backup: int, checksum: bytes | None) -> bool:
+        """Let its packs go."""
+
+        def work(tables: Tables) -> bool:
+            one = tables.backups.get(backup)
+            if one is None or one.row.ended:
+                return False
+            tables.backups[backup] = replace(one, row=replace(one.row, ended=True, checksum=checksum))
+            return True
+
+        return self._within(work)
+
+    def abandon_backups(self) -> int:
+        """End what an earlier daemon began."""
+        with self.transaction():
+            return sum([self.end_backup(key, None) for key in list(self._committed.backups)])
+
+    def drilled(self, checksum: bytes, at: int) -> None:
+        """A drill went well."""
+
+        def work(tables: Tables) -> None:
+            for key, one in tables.backups.items():
+                if one.row.checksum == checksum:
+                    tables.backups[key] = replace(one, row=replace(one.row, drilled_at=at))
+
+        self._within(work)
 
     # What ends
 

@@ -4,8 +4,9 @@
 turns rows into values and back.
 """
 
+from ckptd.store.catalog.sqlite.copies import SqliteCopies
 from ckptd.store.catalog.sqlite.looking import look_at_catalog
 from ckptd.store.catalog.sqlite.opening import open_catalog
 from ckptd.store.catalog.sqlite.writer import SqliteCatalog
 
-__all__ = ["SqliteCatalog", "look_at_catalog", "open_catalog"]
+__all__ = ["SqliteCatalog", "SqliteCopies", "look_at_catalog", "open_catalog"]

@@ -22,9 +22,10 @@ _MOVE_NOTE = "UPDATE note SET pack=?,at=?,stored=? WHERE checkpoint=? AND pack=?
 _DEAD = (
     "SELECT k,name FROM pack p WHERE state IN (0,1) AND live=0 "
     "AND NOT EXISTS(SELECT 1 FROM chunk WHERE pack=p.k) AND NOT EXISTS(SELECT 1 FROM note WHERE pack=p.k) "
-    "AND NOT EXISTS(SELECT 1 FROM backup_pack WHERE pack=p.k) LIMIT ?"
+    "AND NOT EXISTS(SELECT 1 FROM backup_pack WHERE pack=p.k) "
+    "AND NOT EXISTS(SELECT 1 FROM (SELECT max(pack) AS newest FROM backup_pack GROUP BY backup) WHERE newest<p.k) LIMIT ?"
 )
-"""The count finds them; the rows are believed."""
+"""The count finds them; the rows are believed. A backup holds what there was at its begin, and what came later."""
 
 
 def move(connection: apsw.Connection, source: PackKey, target: PackKey, moves: Sequence[Move], at: int) -> int:

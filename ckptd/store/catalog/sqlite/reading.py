@@ -17,6 +17,7 @@ from ckptd.core.journal import Cut
 from ckptd.core.process_table import State
 from ckptd.store.catalog.interface import (
     Audit,
+    BackupRow,
     BodyRow,
     ChunkRow,
     Content,
@@ -34,7 +35,7 @@ from ckptd.store.catalog.interface import (
     Suspect,
     Totals,
 )
-from ckptd.store.catalog.sqlite import auditing, counting, standing
+from ckptd.store.catalog.sqlite import auditing, backups, counting, standing
 from ckptd.store.catalog.sqlite.failing import reading
 from ckptd.store.catalog.sqlite.pages import page
 from ckptd.store.catalog.sqlite.quarantining import AT_DAMAGE, STANDS
@@ -369,6 +370,10 @@ class SqliteReader:
             by_type={one.word: count(counting.TYPE, one)[0] for one in CheckpointType},
             by_status={**status, "expired": places[Place.TRASH][0], "archived": places[Place.ARCHIVED][0]},
         )
+
+    def backups(self, limit: int) -> Sequence[BackupRow]:
+        rows = self._all("SELECT k,at,state,checksum,drilled_at FROM backup ORDER BY k DESC LIMIT ?", (limit,))
+        return [backups.row(row) for row in rows]
 
     def setting(self, key: str) -> int | bytes | str | None:
         row = self._one("SELECT v FROM store WHERE k=?", (key,))

@@ -11,7 +11,7 @@ from ckptd.core.change import Change
 from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey
 from ckptd.errors import StoreFailed
 from ckptd.store.catalog.interface import Audit, Damage, Move, NewChunk, Outcome, Proof
-from ckptd.store.catalog.sqlite import bodies, moving, quarantining, tending
+from ckptd.store.catalog.sqlite import backups, bodies, moving, quarantining, tending
 from ckptd.store.catalog.sqlite.failing import LOCK_WAIT_MS, writing
 from ckptd.store.catalog.sqlite.reading import SqliteReader
 from ckptd.store.catalog.sqlite.transaction import Transaction
@@ -153,6 +153,24 @@ class SqliteCatalog:
     def raise_references(self, audit: Audit) -> None:
         """Add what is missing to counts that are too low."""
         self._within(lambda connection: quarantining.raise_references(connection, audit))
+
+    # Backups
+
+    def begin_backup(self, at: int) -> int:
+        """Hold every pack, until `end_backup`."""
+        return self._within(lambda connection: backups.begin(connection, at))
+
+    def end_backup(self, backup: int, checksum: bytes | None) -> bool:
+        """Let its packs go."""
+        return self._within(lambda connection: backups.end(connection, backup, checksum))
+
+    def abandon_backups(self) -> int:
+        """End what an earlier daemon began."""
+        return self._within(backups.abandon)
+
+    def drilled(self, checksum: bytes, at: int) -> None:
+        """A drill went well."""
+        self._within(lambda connection: backups.drilled(connection, checksum, at))
 
     # What ends
 

@@ -12,7 +12,7 @@ from ckptd.core.ids import BodyKey, CheckpointKey, Epoch, PackKey, ProcessKey
 from ckptd.core.journal import FAILED, Cut, bitmaps
 from ckptd.core.process_table import Act, Mode, State
 from ckptd.core.retention import Standing, expired, protects
-from ckptd.store.catalog.interface import DUE_FROM_START, Catalog, CatalogReader, Filter, NewChunk, Proof
+from ckptd.store.catalog.interface import DUE_FROM_START, BackupRow, Catalog, CatalogReader, Filter, NewChunk, Proof
 from tests.ckptd.store.catalog.changes import (
     NOW,
     SECOND,
@@ -652,6 +652,31 @@ class Conformance:
         assert reader.packs() == {pack: name}
         catalog.drop_pack(pack)
         assert (reader.packs(), reader.totals(None).stored_bytes) == ({}, 0)
+
+    def test_a_backup_holds_the_packs_that_there_are_and_those_that_come(
+        self, catalog: Catalog, reader: CatalogReader
+    ) -> None:
+        catalog.add_pack("first", NOW)
+        one, two = catalog.begin_backup(NOW), catalog.begin_backup(NOW + 1)
+        catalog.add_pack("second", NOW)
+        assert catalog.dead_packs() == []
+        assert catalog.end_backup(one, b"c" * 32)
+        assert catalog.dead_packs() == []
+        assert catalog.end_backup(two, None)
+        assert [name for _, name in catalog.dead_packs()] == ["first", "second"]
+        assert not catalog.end_backup(two, b"d" * 32)
+        catalog.drilled(b"c" * 32, NOW + 9)
+        assert reader.backups(9) == [
+            BackupRow(two, NOW + 1, True, None, None), BackupRow(one, NOW, True, b"c" * 32, NOW + 9),
+        ]  # fmt: skip
+        assert len(reader.backups(1)) == 1
+
+    def test_what_an_earlier_daemon_began_holds_nothing(self, catalog: Catalog, reader: CatalogReader) -> None:
+        key = catalog.begin_backup(NOW)
+        catalog.add_pack("pack", NOW)
+        assert (catalog.dead_packs(), reader.backups(9)) == ([], [BackupRow(key, NOW, False, None, None)])
+        assert (catalog.abandon_backups(), catalog.abandon_backups()) == (1, 0)
+        assert (len(catalog.dead_packs()), reader.backups(9)) == (1, [BackupRow(key, NOW, True, None, None)])
 
     def test_a_condemned_chunk_gets_a_new_place_and_a_usable_one_keeps_its_own(
         self, catalog: Catalog, reader: CatalogReader
