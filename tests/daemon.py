@@ -63,6 +63,18 @@ class RunningDaemon:
         self.kill()
         self.start()
 
+    @contextmanager
+    def beside(self, store: Path) -> "Iterator[RunningDaemon]":
+        """Another one over a store that is there, while the block runs."""
+        with tempfile.TemporaryDirectory(prefix="ckptd-test-") as directory:
+            one = RunningDaemon(Path(directory), self.settings)
+            one.store = store
+            try:
+                one.start()
+                yield one
+            finally:
+                one.close()
+
     def client(self, **terms: object) -> Client:
         """A client of it."""
         client = Client(self.socket, **terms)  # type: ignore[arg-type]

@@ -82,7 +82,7 @@ def test_every_verb_is_tried() -> None:
         "import-original x",
         "rebuild-catalog x",
     }
-    tried |= {"backup run x", "backup ls x", "backup verify x", "backup restore x x"}
+    tried |= {"selftest crash x", "backup run x", "backup ls x", "backup verify x", "backup restore x x"}
     assert [verb.name for verb in VERBS if not any(words.startswith(verb.name) for words in tried)] == []
 
 
