@@ -6,6 +6,7 @@ Not for: sockets, signals and the life of the process (`daemon`).
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,8 @@ class Assembled:
         """Write what is only in memory; nothing is admitted any more."""
         if self.context.read_only is None:
             await self.services.processes.write_progress()
-            await self.services.maintenance.remember()
+            with suppress(NoSpace):  # what was learnt of interruptions is learnt again
+                await self.services.maintenance.remember()
 
     def close(self) -> None:
         """Commit what is queued, and give everything back; blocks."""

@@ -6,6 +6,7 @@ only while it is still the file that we made. Whoever is refused hears why in th
 Not for: who may connect (the file's mode and group, and `peer`), nor for what is said (`session`).
 """
 
+import contextlib
 import errno
 import grp
 import os
@@ -128,7 +129,9 @@ class Made:
     def remove(self) -> None:
         """Remove the file, where it is still ours."""
         if self._identity is not None and _identity(self._path) == self._identity:
-            self._path.unlink(missing_ok=True)
+            # What can't be removed is stale, and the next daemon's to remove: the store has still to be closed.
+            with contextlib.suppress(OSError):
+                self._path.unlink()
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -212,7 +215,13 @@ def _remove_stale(path: Path) -> None:
             sysexit=EX_TEMPFAIL,
         )
     # Nobody listens: a daemon that was killed left it, and none for this store can begin while we hold the lock.
-    path.unlink()
+    try:
+        path.unlink()
+    except OSError as error:
+        raise StartRefused(
+            f"the socket that an earlier daemon left at {path} can't be removed: {error.strerror}",
+            hint="remove it, or choose another --socket",
+        ) from error
 
 
 def _give_to_group(path: Path, group: str) -> None:

@@ -9,19 +9,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
-from ckptclient.errors import BadRequest, Conflict, Fenced, UnknownProcess
+from ckptclient.errors import BadRequest, Conflict, Fenced, NoSpace, UnknownProcess
 from ckptclient.wire import params
 from ckptd.core import attempts, lease
 from ckptd.core.attempts import Death
 from ckptd.core.change import Change, CheckpointRow, EventRow, Guard, ProcessRow, Suspicion
 from ckptd.core.ids import Holder, ProcessKey, RequestId, Token
 from ckptd.core.process_table import ENDS, STALLED, Act, Mode, State, after
+from ckptd.observe import log
 from ckptd.service import views
 from ckptd.service.caller import Caller
 from ckptd.service.context import Context
 from ckptd.service.table import Entry, worker_of
 from ckptd.service.views import Map
 from ckptd.store.catalog.interface import CatalogReader, Filter, Proof, Suspect
+
+LOG = log.get(__name__)
 
 _KEPT_AFTER_END = 600 * 1_000_000
 """An entry stays in memory so long after its last word, so that late repetitions are answered without a read."""
@@ -210,6 +213,7 @@ class Processes:
     async def _interrupt(self, entry: Entry, death: Death, worker: tuple[bytes, int, int]) -> None:
         if self._context.read_only is not None:
             return  # it can't be written down: the daemon that writes again finds the worker gone
+        announced = entry.announced.get(worker)
         found = await self._suspicion(entry, death, worker)
         counted = death.counts
         unproven = entry.unproven if attempts.checkpoint_attempt(death, entry.unproven is None) else None
@@ -227,11 +231,19 @@ class Processes:
             tried=unproven,
             events=(event,),
         )
-        self._context.interruptions.count += 1
         try:
             await self._context.backend.commit(change)
         except Fenced:
             return  # somebody took the process over meanwhile, and holds it; the dead worker's others are still to do
+        except NoSpace:
+            # A full disk is no reason not to start, nor to forget who is gone: the next turn tries again.
+            if announced is not None:
+                entry.announced[worker] = announced
+            if entry.lost_at is None:
+                LOG.warning("a death can't be written down: the disk is full", process=entry.process_id, uid=entry.uid)
+                entry.lost_at = self._context.clock.now()
+            return
+        self._context.interruptions.count += 1
         entry.deaths += counted
         entry.got_further = False
         self.ended(entry, Act.INTERRUPT)
@@ -245,7 +257,7 @@ class Processes:
             change = Change(
                 self._context.clock.now(), entry.uid, guard=guard, suspicion=found, progress=entry.progress()
             )
-            with suppress(Fenced):
+            with suppress(Fenced, NoSpace):
                 await self._context.backend.commit(change)
 
     async def _suspicion(self, entry: Entry, death: Death, worker: tuple[bytes, int, int]) -> Suspicion | None:

@@ -59,8 +59,9 @@ def sweep(directory: Path, size: int, seed: int, *variants: str) -> Found:
     why = missing()
     if why is not None:
         raise Impossible(why)
-    one, runs, fired, ended, wrong = Sweep(directory, seed, *variants), 0, 0, 0, list[str]()
-    for fault in one.faults(every=max(1, size)):
+    runs, fired, ended, wrong = 0, 0, 0, list[str]()
+    sweeps = [Sweep(directory, seed, *variants, by=by) for by in ("by_thread", "by_loop")]
+    for one, fault in [(each, fault) for each in sweeps for fault in each.faults(every=max(1, size))]:
         run = one.run(fault)
         runs, fired, ended = runs + 1, fired + run.fired, ended + (run.ended is not None)
         wrong += [f"{fault}: {what}" for what in run.wrong]

@@ -103,7 +103,7 @@ class Sweep:
                 ended = daemon.ended
                 tracer.wait(30)
                 daemon.start()
-            assert worker.wait(60) == 0, "the worker met something that it didn't expect"
+            unexpected = ["the worker met something that it didn't expect"] if worker.wait(60) else []
         finally:
             worker.kill()
             worker.wait()
@@ -111,7 +111,7 @@ class Sweep:
             tracer.terminate()
             tracer.wait(30)
         found, unreadable = read_store(place / "store", place / "look")
-        wrong = [*unreadable, *faults(read_logs([place / "notes.jsonl"]), found)]
+        wrong = [*unexpected, *unreadable, *faults(read_logs([place / "notes.jsonl"]), found)]
         return Run(fault or Fault("", 0, ""), self._fired(fault, ended), ended, wrong)
 
     def _fired(self, fault: Fault | None, ended: int | None) -> bool:

@@ -80,11 +80,15 @@ class Daemon:
     def start(self, under: Sequence[str] = ()) -> None:
         """Start it and wait until it answers."""
         self.begin(under)
-        wait_until(self._answers, START_SECONDS, "the daemon answers")
+        wait_until(self._has_begun, START_SECONDS, "the daemon answers")
 
-    def _answers(self) -> bool:
+    def _has_begun(self) -> bool:
         if self.process.poll() is not None:
             raise NotSo(f"the daemon ended with {self.process.returncode}: {self.said()[-2000:]}")
+        return self.answers()
+
+    def answers(self) -> bool:
+        """Whether somebody serves its socket."""
         try:
             with Client(str(self.socket), on_unavailable="raise") as client:
                 client.call(calls.ping())

@@ -1,12 +1,13 @@
 """service.processes: progress, deaths, what killed whom, and what happens by itself."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
-from ckptclient.errors import UnknownProcess
+from ckptclient.errors import NoSpace, UnknownProcess
 from ckptclient.wire import params as p
 from ckptd.core.ids import Token
+from ckptd.store.catalog.sqlite import SqliteCatalog
 from tests.ckptd.service.node import Node, Worker
 
 SIGABRT, SIGKILL = 6, 9
@@ -257,3 +258,23 @@ async def test_a_death_that_meets_a_takeover_still_interrupts_what_else_its_work
     assert (await other.show("taken"))["epoch"] == 2
     assert (await worker.show("left"))["state"] == "interrupted"
     assert left
+
+
+async def test_a_full_disk_keeps_no_daemon_from_starting_and_a_death_is_written_down_later(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = node.worker(1)
+    await worker.register()
+    node.workers.dead.add(1)
+    apply = SqliteCatalog.apply
+
+    def full(self: SqliteCatalog, batch: object) -> NoReturn:
+        raise NoSpace("the disk is full")
+
+    monkeypatch.setattr(SqliteCatalog, "apply", full)
+    await node.restart()
+    assert (await worker.show())["state"] == "running"
+    await node.tend()
+    monkeypatch.setattr(SqliteCatalog, "apply", apply)
+    await node.tend()
+    assert (await worker.show())["state"] == "interrupted"
