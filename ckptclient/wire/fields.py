@@ -224,11 +224,8 @@ class Params(Shape):
             raise Rejected(f"{'an array' if cls.as_array else 'a map'} of {', '.join(cls.names) or 'nothing'}")
         # Requests of a kind look alike: which fields there are, and which of them are nil, is decided once.
         looks = (*raw, *map(type, raw.values()))
-        checks = cls._met.get(looks)
-        if checks is None:
-            checks = cls._checks(raw)
-            if len(cls._met) < LOOKS_MET_MAX:
-                cls._met[looks] = checks
+        met = cls._met.get(looks)
+        checks = cls._checks(raw) if met is None else met
         made = cls.__new__(cls)
         values = made.__dict__
         values.update(raw)
@@ -240,6 +237,8 @@ class Params(Shape):
             nullable = any(column.nullable for column in cls.table() if column.name == name)
             words = f"{refusal.words}, or nil" if nullable and not refusal.where else refusal.words
             raise Rejected(words, f".{name}{refusal.where}") from None
+        if met is None and len(cls._met) < LOOKS_MET_MAX:
+            cls._met[looks] = checks
         return made
 
     @classmethod

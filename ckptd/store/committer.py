@@ -15,6 +15,7 @@ request id. Not for: deciding what a change does (the catalog's transaction), or
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Protocol, TypeVar
 
@@ -214,18 +215,22 @@ class Committer:
                 return jobs, None, False
 
     def _first(self) -> Job | _Task | None:
-        """The next item; where none comes for a moment, the catalog may tidy, which delays whoever comes then."""
-        try:
-            return self._queue.get(timeout=IDLE_SECONDS)
-        except Empty:
+        """The next item; where none comes for a moment, the catalog may tidy, which delays whoever comes then.
+
+        What the loop commits passes this queue by, and counts all the same: with a lone saver at work it isn't idle.
+        """
+        for seconds, tidy in ((IDLE_SECONDS, self._move_log), (QUIET_SECONDS, self._catalog.shrink_log)):
+            here_count = -1
+            while here_count != self._here_count:
+                here_count = self._here_count
+                with suppress(Empty):
+                    return self._queue.get(timeout=seconds)
             with self._writing:
-                self._catalog.checkpoint_wal(idle=True)
-        try:
-            return self._queue.get(timeout=QUIET_SECONDS)
-        except Empty:
-            with self._writing:
-                self._catalog.shrink_log()
+                tidy()
         return self._queue.get()
+
+    def _move_log(self) -> None:
+        self._catalog.checkpoint_wal(idle=True)
 
     def _commit(self, jobs: Sequence[Job]) -> Callable[[], None]:
         """Commit a batch; what it returns gives the outcomes, on the loop."""

@@ -4,7 +4,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import cast
+from queue import Empty, SimpleQueue
+from typing import Any, cast
 
 import pytest
 
@@ -17,6 +18,8 @@ from ckptd.store.committer import (
     BATCH_COUNT_MAX,
     HERE_COUNT_MAX,
     HERE_SECONDS_MAX,
+    IDLE_SECONDS,
+    QUIET_SECONDS,
     Committer,
     Job,
 )
@@ -399,3 +402,32 @@ def test_a_store_that_fails_under_the_loop_answers_nobody(brief: Bench) -> None:
     brief.submit(2)
     assert [str(failure) for failure in brief.failures] == ["the disk"]
     assert brief.answers == [(1, (1,))]
+
+
+class EmptyQueue:
+    """One in which nothing comes; the loop commits by itself while the first two waits last."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self.waits: list[tuple[float | None, int]] = []
+        """How long each was to last, and how often the catalog had tidied before it."""
+
+    def empty(self) -> bool:
+        return True
+
+    def get(self, timeout: float | None = None) -> None:
+        self.waits.append((timeout, len(self._bench.catalog.tidied)))
+        if len(self.waits) <= 2:
+            self._bench.submit(len(self.waits))
+        if timeout is not None:
+            raise Empty
+
+
+def test_while_the_loop_commits_nothing_is_tidied(bench: Bench) -> None:
+    bench.commit_seconds = HERE_SECONDS_MAX / 2
+    bench.catalog.gate.set()
+    queue = EmptyQueue(bench)
+    bench.committer._brief, bench.committer._queue = True, cast("SimpleQueue[Any]", queue)
+    assert bench.committer._first() is None
+    assert [number for number, _ in bench.answers] == [1, 2]
+    assert queue.waits == [*[(IDLE_SECONDS, 0)] * 3, (QUIET_SECONDS, 1), (None, len(bench.catalog.tidied))]
