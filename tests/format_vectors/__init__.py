@@ -1,0 +1,1 @@
+"""Golden bytes of what lies on disk."""
