@@ -81,6 +81,13 @@ TABLE: list[tuple[Call[object], str, bool, dict[str, object]]] = [
     (calls.verify(deep=True, place=(4, 1, 152)), "store.verify", False, {"deep": True, "place": [4, 1, 152]}),
     (calls.damage(), "store.damage", False, {}),
     (calls.scrub("start"), "store.scrub", True, {"act": "start"}),
+    (calls.backup_begin(), "backup.begin", True, {}),
+    (
+        calls.backup_end(3, b"c" * 32, "b", "/b"),
+        "backup.end",
+        True,
+        {"backup": 3, "checksum": b"c" * 32, "name": "b", "path": "/b"},
+    ),
     (calls.health(), "health.report", False, {}),
     (calls.config_show(), "config.show", False, {}),
     (calls.config_reload(), "config.reload", True, {}),
