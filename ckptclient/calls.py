@@ -362,9 +362,12 @@ def damage() -> Call[results.DamageReport]:
     return Call("store.damage", params.Nothing(), results.DamageReport.read)
 
 
-def scrub(act: str) -> Call[results.Steered]:
-    """Begin a look at everything now (`start`), stop it (`pause`), go on (`resume`)."""
-    return Call("store.scrub", params.Scrub(request=UNNUMBERED, act=act), results.Steered.read, mutates=True)
+def scrub(act: str, *, source: str | None = None) -> Call[results.Steered]:
+    """Begin a look at everything now (`start`), stop it (`pause`), go on (`resume`); `repair` from a backup."""
+    request = params.Scrub(request=UNNUMBERED, act=act, source=source)
+    # A repair takes as long as its bytes.
+    timeout = 600.0 if act == "repair" else None
+    return Call("store.scrub", request, results.Steered.read, mutates=True, timeout_seconds=timeout)
 
 
 def backup_begin() -> Call[results.BackupBegun]:

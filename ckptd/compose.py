@@ -5,6 +5,7 @@ Not for: sockets, signals and the life of the process (`daemon`).
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ from ckptd.store.offline import PACKS_NAME, Offline, visit
 from ckptd.store.reader import PartReader
 from ckptd.store.rebuild import Rebuild, Rebuilt
 from ckptd.store.staging import Pool
-from ckptd.store.verify import PackCheck
+from ckptd.store.verify import Mending, PackCheck
 
 LOG = log.get(__name__)
 
@@ -72,6 +73,10 @@ CHUNK_KEY_BYTES = 32
 
 LOOKING_BYTES = 8 << 20
 """Plain bytes that the scrub keeps of chunks that the next ones may be differences to."""
+
+
+NOTICED_MAX = 1000
+"""Damaged places that readers met and the scrub hasn't looked at yet."""
 
 
 @dataclass(slots=True)
@@ -151,7 +156,8 @@ def compose(
     )
     table = Table(lambda policy: cadence_of(policy, config()))
     context = Context(backend, table, Events(backend), workers, clock, config, metrics, Interruptions(), read_only)
-    reader = PartReader(chains)
+    noticed: deque[tuple[str, int]] = deque(maxlen=NOTICED_MAX)
+    reader = PartReader(chains, lambda pack, offset: noticed.append((pack, offset)))
     restoring = Restoring(backend, reader)
     space = Space(backend, store.path, config, keeps_reserve=read_only is None)
     uploads = Uploads(spool, _staging(config))
@@ -169,6 +175,8 @@ def compose(
         chunks,
         lambda thorough: catalog.quick_check(thorough=thorough),
         lambda decode: PackCheck(chunks, looking, decode=decode),
+        noticed,
+        lambda directory: Mending(chunks, Packs(directory, catalog.lineage, random_bytes), looking),
     )
     proving = Proving(context, restoring, reader, scrubbing.report)
     monitor.sources += (scrubbing.figures, proving.figures, backing_up.figures)

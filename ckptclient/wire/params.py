@@ -447,16 +447,17 @@ class Verify(Params):
     place: Annotated[tuple[int, ...], Many(Int(), 3)] = ()
 
 
-SCRUB_ACTS = ("start", "pause", "resume")
+SCRUB_ACTS = ("start", "pause", "resume", "repair")
 ScrubAct = Annotated[str, Choice(SCRUB_ACTS)]
 
 
 @parameters
 class Scrub(Params):
-    """The background look at everything shall begin now, stop, or go on."""
+    """The background look at everything shall begin now, stop, or go on; or what is damaged be fetched from `source`."""
 
     request: RequestNumber
     act: ScrubAct
+    source: Annotated[str, Text(4096, 1)] | None = None
 
 
 @parameters

@@ -1,8 +1,10 @@
 """Verbs that read what is stored and compare it: `verify` now, `scrub` what goes on by itself."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ckptclient import calls, results
+from ckptclient.errors import BadRequest
 from ckptd.ctl import documents, naming, payloads, shown
 from ckptd.ctl.answer import Answer, Block, Column, Facts, Table, done
 from ckptd.ctl.progressing import Bar
@@ -57,10 +59,13 @@ def _store(session: Session, deep: bool) -> Answer:
     return Answer(document, blocks, (note,), exit_code=EXIT_DAMAGED)
 
 
-def scrub(session: Session, *, act: str | None) -> Answer:
+def scrub(session: Session, *, act: str | None, from_: str | None) -> Answer:
     """Steer the scrub where that is asked for, and say how it stands."""
+    if (act == "repair") != (from_ is not None):
+        raise BadRequest("a repair has a source, and nothing else has", hint="ckptctl scrub repair --from BACKUP")
     if act is not None:
-        session.call(calls.scrub(act))
+        source = None if from_ is None else str(Path(from_).absolute())
+        session.call(calls.scrub(act, source=source))
     report, view = session.call(calls.damage()), session.view()
     document: documents.Document = {
         "paused": report.paused,

@@ -10,8 +10,10 @@ whoever brings the same bytes again. `verify` is the same look, asked for and as
 Not for: how a slice is looked at (`store.verify`), or when (`loops.scrub`).
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Protocol
 
 from ckptclient.errors import BadRequest, Damaged
@@ -26,7 +28,7 @@ from ckptd.service.users import user_name
 from ckptd.service.views import Map
 from ckptd.store.catalog.interface import CatalogReader, Damage, PackRow
 from ckptd.store.records import RECORD_HEADER_BYTES
-from ckptd.store.verify import FROM_START, STAGES, Cursor, Finding, Hit, PackCheck, Step, Verifier, hit
+from ckptd.store.verify import FROM_START, STAGES, Cursor, Finding, Hit, Mending, PackCheck, Step, Verifier, hit, mend
 
 LOG = log.get(__name__)
 
@@ -70,8 +72,13 @@ class Scrubbing:
         sizes: Sizes,
         check_file: Callable[[bool], Sequence[str]],
         packs: Callable[[bool], PackCheck],
+        noticed: deque[tuple[str, int]],
+        mending: Callable[[Path], Mending],
     ) -> None:
-        """`packs` makes a check of packs, which decodes or doesn't; `check_file` looks over the catalog's, thoroughly or not."""
+        """`packs` makes a check of packs, which decodes or doesn't; `check_file` looks over the catalog's, thoroughly or not.
+
+        `noticed` has places that readers found damaged; `mending` fetches from packs in a directory.
+        """
         self._context = context
         self._sizes = sizes
         self._verifiers = {
@@ -79,6 +86,8 @@ class Scrubbing:
             for deep in (False, True)
         }
         self._packs = packs(True)
+        self._noticed = noticed
+        self._mending = mending
         self._hand: _Hand | None = None
         self._lists: Cursor | None = None
         self._faults = 0
@@ -129,18 +138,40 @@ class Scrubbing:
         }
 
     async def steer(self, caller: Caller, p: params.Scrub) -> Map:
-        """Begin a look at everything now, or stop and go on."""
+        """Begin a look at everything now, stop and go on, or fetch what is damaged from a backup."""
+        if p.act == "repair":
+            await self._repair(p.source)
+            return {"paused": self._paused}
         if p.act == "start":
             self._asked_at = self._context.clock.now()
         self._paused = p.act == "pause"
         await self._context.backend.tend(lambda catalog: catalog.set(_PAUSED, int(self._paused)))
         return {"paused": self._paused}
 
+    async def _repair(self, source: str | None) -> None:
+        packs = Path(source or "") / "packs"
+        if source is None or not packs.is_absolute() or not packs.is_dir():
+            raise BadRequest(
+                "the source of a repair is a directory that has packs", hint="name a backup's, by its absolute path"
+            )
+        backend, at = self._context.backend, self._context.clock.now()
+        work = self._mending(packs)
+        # What stands on a damaged chunk can be had once that one is whole again.
+        while known := await backend.read(lambda reader: reader.damage(DAMAGE_MAX)):
+            mended = await backend.read(lambda reader, known=known: work.fetch(reader, known))  # type: ignore[misc]
+            if not mended.copies:
+                break
+            await backend.tend(lambda catalog, mended=mended: mend(catalog, mended, at))  # type: ignore[misc]
+            LOG.info("damaged chunks were repaired", source=str(packs), count=len(mended.copies))
+
     # By itself
 
     async def turn(self) -> float:
         """One slice of what is due; how many seconds to wait for the next."""
         settings = self._context.config().scrub
+        if self._noticed:
+            await self._look_at(*self._noticed.popleft())
+            return 0.1
         if self._paused or (not settings.period_seconds and not self._asked_at):
             return IDLE_SECONDS
         if self._lists is not None:
@@ -152,6 +183,14 @@ class Scrubbing:
             return 0.0
         size_bytes = await self._pack_turn(self._hand)
         return size_bytes / settings.rate_bytes * (GIVE_WAY if self._others_save() else 1)
+
+    async def _look_at(self, pack: str, offset: int) -> None:
+        """A place that a reader found damaged: quarantined before the next save shares it."""
+        rows = await self._context.backend.read(lambda reader: reader.pack_rows())
+        for row in rows:
+            if row.name == pack:
+                found = await self._context.backend.read(lambda reader, row=row: self._packs.slice(reader, row, offset))  # type: ignore[misc]
+                await self._keep(found.findings)
 
     async def _take(self) -> bool:
         """Take what is due in hand: a pack, or the lists; False where nothing is."""

@@ -9,7 +9,7 @@ gives whole, or who may read what (the service).
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -44,8 +44,10 @@ class PartReader:
     verified like the rest.
     """
 
-    def __init__(self, chains: Chains) -> None:
+    def __init__(self, chains: Chains, noticed: Callable[[str, int], None] = lambda pack, offset: None) -> None:
+        """`noticed` hears of each place of a pack that is damaged, from any thread."""
         self._chains = chains
+        self._noticed = noticed
         self._lock = threading.Lock()
         self._layouts: OrderedDict[bytes, _Layout] = OrderedDict()
 
@@ -119,6 +121,9 @@ class PartReader:
             return self._chains.read(catalog, row, layout.packs, fresh=True)
         except Damaged as damage:
             base = "" if damage.details["chunk"] == row.id.hex() else "what it is the difference to: "
+            place = damage.details
+            if isinstance(place["pack"], str) and isinstance(place["offset"], int) and place["pack"]:
+                self._noticed(place["pack"], place["offset"])
             raise Damaged(
                 f"part {part.name!r} is damaged at byte {layout.begins[index]}: {base}{damage.message}",
                 hint="recover the process: it goes back to the newest checkpoint that is whole",

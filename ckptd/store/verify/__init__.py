@@ -2,13 +2,28 @@
 
 `packs` reads packs record by record against the catalog, `lists` the bodies and checkpoints of the catalog against
 themselves, `naming` says which checkpoints a damaged chunk hits, and `steps` goes through all of it in slices, for who
-asks now. What is found is said, and nothing is repaired. Not for: keeping what was found (the catalog's quarantine), or
+asks now. `mending` fetches good copies of what is damaged. Not for: keeping what was found (the catalog's quarantine), or
 the pace (the service).
 """
 
 from ckptd.store.verify.findings import Finding
+from ckptd.store.verify.mending import Mended, Mending, mend
 from ckptd.store.verify.naming import Hit, hit
 from ckptd.store.verify.packs import PackCheck, Slice
 from ckptd.store.verify.steps import FROM_START, STAGES, Cursor, Step, Verifier
 
-__all__ = ["FROM_START", "STAGES", "Cursor", "Finding", "Hit", "PackCheck", "Slice", "Step", "Verifier", "hit"]
+__all__ = [
+    "FROM_START",
+    "STAGES",
+    "Cursor",
+    "Finding",
+    "Hit",
+    "Mended",
+    "Mending",
+    "PackCheck",
+    "Slice",
+    "Step",
+    "Verifier",
+    "hit",
+    "mend",
+]

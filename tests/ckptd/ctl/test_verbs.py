@@ -46,6 +46,7 @@ CASES: list[tuple[str, list[str], list[str]]] = [
     ("verify", ["store.verify", "store.verify"], ["✓ whole: 4.4 MB of packs read"]),
     ("verify etl-nightly@7", ["checkpoint.get", *["checkpoint.read"] * 3], ["✓ etl-nightly_processing_state_7 is whole"]),
     ("scrub", ["store.damage"], ["! 1 place", "its stored bytes aren't those", "etl-nightly_processing_state_7", "everything within 30 d"]),
+    ("scrub repair --from /srv/backup", ["store.scrub", "store.damage"], ["! 1 place"]),
     ("scrub pause", ["store.scrub", "store.damage"], ["! 1 place"]),
     ("cleanup", ["store.cleanup"], ["4 expired, 9 purged, 18.0 MB freed"]),
     ("cleanup --dry-run", ["store.cleanup"], ["would expire 1 checkpoint, with 90.0 kB", "superseded"]),

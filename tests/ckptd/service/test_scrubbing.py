@@ -1,5 +1,6 @@
 """The scrub reads everything within its period, gives way to who saves, and names, quarantines and forgets damage."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tests.ckptd.store.saving import noise_source
 from tests.ckptd.store.verify.planting import change, pack_of, records_of
 
 DAY = 86_400.0
+DOCUMENT = msgpack.packb({"kind": "document"})
 ARRAY = msgpack.packb({"kind": "array"})
 
 
@@ -31,8 +33,8 @@ class Scrubbed:
     def scrubbing(self) -> Scrubbing:
         return self.node.inside.services.scrubbing
 
-    async def save(self, data: bytes) -> str:
-        parts = (p.PartData(name="state", form=ARRAY, data=data),)
+    async def save(self, data: bytes, form: bytes = ARRAY) -> str:
+        parts = (p.PartData(name="state", form=form, data=data),)
         request = p.Save(request=self.worker.next(), token=self.token, parts=parts)
         return str((await self.node.inside.services.saving.save(self.worker.caller, request))["checkpoint_id"])
 
@@ -206,3 +208,57 @@ async def test_verify_goes_through_everything_in_slices_and_tells_what_it_finds(
     for place in ((1,), (9, 0, 0)):
         with pytest.raises(BadRequest, match="no place to go on from"):
             await scrubbed.scrubbing.verify(scrubbed.operator.caller, p.Verify(place=place))
+
+
+async def test_what_a_reader_found_damaged_is_quarantined_before_the_next_save_shares_it(scrubbed: Scrubbed) -> None:
+    data = noise_source()(100_000)
+    first = await scrubbed.save(data)
+    spoil(scrubbed)
+    get = p.GetCheckpoint(checkpoint_id=first)
+    with pytest.raises(Damaged):
+        await scrubbed.node.inside.services.browsing.get(scrubbed.worker.caller, get)
+    assert await scrubbed.scrubbing.turn() != IDLE_SECONDS
+    assert len((await scrubbed.damage())["damage"]) == 1
+    await scrubbed.save(data)
+    again: Any = await scrubbed.node.inside.services.browsing.get(scrubbed.worker.caller, get)
+    assert again["parts"][0][3] == data
+
+
+async def test_a_repair_takes_good_copies_from_a_backup(scrubbed: Scrubbed, tmp_path: Path) -> None:
+    noise = noise_source()
+    first = noise(100_000)
+    versions = [first, first + noise(3000), first + noise(6000)]
+    ids = [await scrubbed.save(data, DOCUMENT) for data in versions]
+    backup = tmp_path / "backup"
+    shutil.copytree(scrubbed.node.path / "packs", backup / "packs")
+    chunks = records_of(pack_of(scrubbed.node.path))
+    for at in range(len(chunks)):
+        spoil(scrubbed, at)
+    scrubbed.node.clock.tick(16 * DAY)
+    await scrubbed.through()
+    assert len((await scrubbed.damage())["damage"]) == len(chunks)
+    steer, operator = scrubbed.scrubbing.steer, scrubbed.operator
+    for source in (None, "backup", str(tmp_path)):
+        with pytest.raises(BadRequest, match="directory that has packs"):
+            await steer(operator.caller, p.Scrub(request=operator.next(), act="repair", source=source))
+    await steer(operator.caller, p.Scrub(request=operator.next(), act="repair", source=str(backup)))
+    assert (await scrubbed.damage())["damage"] == []
+    for checkpoint_id, data in zip(ids, versions, strict=True):
+        get = p.GetCheckpoint(checkpoint_id=checkpoint_id)
+        found: Any = await scrubbed.node.inside.services.browsing.get(scrubbed.worker.caller, get)
+        assert found["parts"][0][3] == data
+    assert (await scrubbed.node.inside.context.backend.read(lambda reader: reader.audit())).faults == ()
+
+
+async def test_a_copy_that_is_damaged_too_repairs_nothing(scrubbed: Scrubbed, tmp_path: Path) -> None:
+    await scrubbed.save(noise_source()(100_000))
+    spoil(scrubbed)
+    backup = tmp_path / "backup"
+    shutil.copytree(scrubbed.node.path / "packs", backup / "packs")
+    scrubbed.node.clock.tick(16 * DAY)
+    await scrubbed.through()
+    before = sorted(one.name for one in (scrubbed.node.path / "packs").iterdir())
+    act = p.Scrub(request=1, act="repair", source=str(backup))
+    await scrubbed.scrubbing.steer(scrubbed.operator.caller, act)
+    assert len((await scrubbed.damage())["damage"]) == 1
+    assert sorted(one.name for one in (scrubbed.node.path / "packs").iterdir()) == before
