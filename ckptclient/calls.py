@@ -310,6 +310,22 @@ def unpin(checkpoint_id: str) -> Call[bool]:
     return _mutate_checkpoint("checkpoint.unpin", checkpoint_id, "pinned")
 
 
+def archive(checkpoint_id: str) -> Call[results.Archived]:
+    """Move a completed process's checkpoint to the archive."""
+    return _archiving("checkpoint.archive", checkpoint_id)
+
+
+def unarchive(checkpoint_id: str) -> Call[results.Archived]:
+    """Bring an archived checkpoint back into the store."""
+    return _archiving("checkpoint.unarchive", checkpoint_id)
+
+
+def _archiving(method: str, checkpoint_id: str) -> Call[results.Archived]:
+    request = params.MutateCheckpoint(request=UNNUMBERED, checkpoint_id=checkpoint_id)
+    # A large one takes its time.
+    return Call(method, request, results.Archived.read, mutates=True, timeout_seconds=600.0)
+
+
 def revive(checkpoint_id: str) -> Call[results.Revived]:
     """Take a checkpoint out of the trash; raises NOT_FOUND where it is gone for good."""
     request = params.MutateCheckpoint(request=UNNUMBERED, checkpoint_id=checkpoint_id)

@@ -537,6 +537,14 @@ class Cleaned(Answer):
 
 
 @answer
+class Archived(Answer):
+    """Where a checkpoint lies after it was to be moved, and the id that it is known by."""
+
+    archived: bool
+    checkpoint_id: str
+
+
+@answer
 class BackupBegun(Answer):
     """A backup's number; every pack is held for it."""
 

@@ -16,6 +16,7 @@ from ckptclient.errors import Conflict, Damaged, NoSpace, VersionMismatch
 from ckptclient.version import __version__
 from ckptd.clock import Clock
 from ckptd.errors import StartRefused, StoreFailed
+from ckptd.loops.archiving import archive
 from ckptd.loops.backups import back_up
 from ckptd.loops.checking import check
 from ckptd.loops.cleanup import clean
@@ -26,6 +27,7 @@ from ckptd.loops.tending import tend
 from ckptd.observe import log
 from ckptd.observe.metrics import Metrics
 from ckptd.observe.series import Series
+from ckptd.service.archiving import Archiving
 from ckptd.service.backend import Backend
 from ckptd.service.backing_up import BackingUp, Backs, Drills, Told
 from ckptd.service.browsing import Browsing
@@ -48,6 +50,7 @@ from ckptd.service.uploads import Uploads
 from ckptd.service.workers import Workers
 from ckptd.settings.tree import Config, Store
 from ckptd.store import backup, chunk_key, durable
+from ckptd.store.archive import ArchiveFiles, Reading
 from ckptd.store.catalog.interface import Catalog, CatalogCopies
 from ckptd.store.catalog.sqlite import SqliteCatalog, SqliteCopies, look_at_catalog, open_catalog
 from ckptd.store.chains import Chains
@@ -158,7 +161,8 @@ def compose(
     context = Context(backend, table, Events(backend), workers, clock, config, metrics, Interruptions(), read_only)
     noticed: deque[tuple[str, int]] = deque(maxlen=NOTICED_MAX)
     reader = PartReader(chains, lambda pack, offset: noticed.append((pack, offset)))
-    restoring = Restoring(backend, reader)
+    anywhere = Reading(reader, _archive(config().archive.path, catalog.chunk_key))
+    restoring = Restoring(backend, anywhere)
     space = Space(backend, store.path, config, keeps_reserve=read_only is None)
     uploads = Uploads(spool, _staging(config))
     processes = Processes(context, lambda: random_bytes(RANDOM_BYTES))
@@ -166,8 +170,12 @@ def compose(
     expiring = Expiring(context, space)
     maintenance = Maintenance(context, chunks, holds, space, expiring, store.path, __version__, reload)
     backing_up = BackingUp(context, _backs(store.path, random_bytes), _drills(random_bytes))
-    catalog_files = [store.path / name for name in (CATALOG_NAME, f"{CATALOG_NAME}-wal")]
-    monitor = Monitor(context, space, _series(store.path / "series") if read_only is None else None, catalog_files)
+    monitor = Monitor(
+        context,
+        space,
+        _series(store.path / "series") if read_only is None else None,
+        [store.path / name for name in (CATALOG_NAME, f"{CATALOG_NAME}-wal")],
+    )
     # With a memory of its own: what it reads must not push out what saves and restores need next.
     looking = Chains(chunks, catalog.chunk_key, LOOKING_BYTES)
     scrubbing = Scrubbing(
@@ -188,6 +196,7 @@ def compose(
         journal=Journal(context),
         events=context.events,
         maintenance=maintenance,
+        archiving=Archiving(context, browsing, space, anywhere, ingest, chunks.sync, random_bytes),
         backing_up=backing_up,
         monitor=monitor,
         proving=proving,
@@ -205,10 +214,19 @@ def compose(
         loops += [
             lambda: clean(clock, config, backend, maintenance),
             lambda: back_up(clock, config, backing_up),
+            lambda: archive(clock, config, services.archiving),
             lambda: prove(clock, config, proving),
             lambda: scrub(clock, scrubbing),
         ]
-    closing = (backing_up.close, ingest.close, backend.close, uploads.close, chunks.close, monitor.close)
+    closing = (
+        backing_up.close,
+        anywhere.close,
+        ingest.close,
+        backend.close,
+        uploads.close,
+        chunks.close,
+        monitor.close,
+    )
     return Assembled(services, context, committer, metrics, catalog.lineage, space, expiring, loops, catalog, closing)
 
 
@@ -270,6 +288,11 @@ def _catalog(path: Path, now: int, random_bytes: Callable[[int], bytes], read_on
     if read_only is not None:
         return look_at_catalog(path, read_only)
     return open_catalog(path, random_bytes(RANDOM_BYTES), random_bytes(CHUNK_KEY_BYTES), now)
+
+
+def _archive(path: Path | None, chunk_key: bytes) -> ArchiveFiles | None:
+    """The archive, where one is configured."""
+    return None if path is None else ArchiveFiles(path, chunk_key)
 
 
 def _staging(config: Callable[[], Config]) -> Pool:

@@ -107,13 +107,17 @@ class Claim:
 
 @value
 class ManifestPart:
-    """One part of a checkpoint as its manifest has it; `bodies` is empty where the bytes lie inline."""
+    """One part of a checkpoint as its manifest has it; `bodies` is empty where the bytes lie inline.
+
+    `archived` is where they lie instead: the name of a file in the archive, and the how-manieth part of it.
+    """
 
     name: str
     form: bytes
     size_bytes: int
     hash: bytes
     bodies: tuple[BodyKey, ...] = ()
+    archived: tuple[str, int] | None = None
 
 
 @value

@@ -1,6 +1,7 @@
 """Verbs that look at checkpoints and decide what is kept: `ls`, `show`, `expire`, `pin`, `unpin`."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ckptclient import calls, results
 from ckptclient.calls import Call
@@ -162,6 +163,23 @@ def unpin(session: Session, *, ids: tuple[str, ...]) -> Answer:
     return _pins(session, ids, calls.unpin, "unpinned")
 
 
+def archive(session: Session, *, ids: tuple[str, ...]) -> Answer:
+    """Move checkpoints of completed processes to the archive."""
+    return _moves(session, ids, calls.archive, "archived")
+
+
+def unarchive(session: Session, *, ids: tuple[str, ...]) -> Answer:
+    """Bring archived checkpoints back."""
+    return _moves(session, ids, calls.unarchive, "back from the archive:")
+
+
+def _moves(session: Session, ids: tuple[str, ...], act: Callable[[str], Call[results.Archived]], words: str) -> Answer:
+    found = [naming.checkpoint(session, named) for named in ids]
+    _each(found, act, session)
+    names = [info.checkpoint_id for info in found]
+    return done(f"{words} {', '.join(names)}", checkpoint_ids=names, archived=act is calls.archive)
+
+
 def revive(session: Session, *, ids: tuple[str, ...]) -> Answer:
     """Take checkpoints out of the trash."""
     revived: list[results.Revived] = []
@@ -210,7 +228,7 @@ def _pins(session: Session, ids: tuple[str, ...], act: Callable[[str], Call[bool
     return done(f"{word} {', '.join(names)}", checkpoint_ids=names, pinned=word == "pinned")
 
 
-def _each(found: Sequence[results.CheckpointContent], act: Callable[[str], Call[bool]], session: Session) -> None:
+def _each(found: Sequence[results.CheckpointContent], act: Callable[[str], Call[Any]], session: Session) -> None:
     """Do it to each, all of which are there; where some fail and others don't, PARTIAL says which."""
     failed: list[tuple[str, CkptdError]] = []
     for info in found:

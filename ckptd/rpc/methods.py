@@ -132,6 +132,8 @@ SURFACE: Final[tuple[Method, ...]] = (
     Method("checkpoint.pin", p.MutateCheckpoint, ("pinned",), _WORKER, True, lambda s: s.browsing.pin),
     Method("checkpoint.unpin", p.MutateCheckpoint, ("pinned",), _WORKER, True, lambda s: s.browsing.unpin),
     Method("checkpoint.revive", p.MutateCheckpoint, ("revived", "checkpoint_id", "expires_at"), _WORKER, True, lambda s: s.browsing.revive),
+    Method("checkpoint.archive", p.MutateCheckpoint, ("archived", "checkpoint_id"), _WORKER, True, lambda s: s.archiving.archive),
+    Method("checkpoint.unarchive", p.MutateCheckpoint, ("archived", "checkpoint_id"), _WORKER, True, lambda s: s.archiving.unarchive),
     Method("checkpoint.wait", p.WaitCheckpoint, ("level", "checkpoint_id"), _WORKER, False, lambda s: s.saving.wait),
 
     Method("store.status", p.Nothing, _STATUS, _WORKER, False, lambda s: s.maintenance.status),

@@ -186,6 +186,9 @@ def opened(row: CheckpointRow, content: Content) -> Opened:
     if checksum(content.manifest) != row.checksum:
         raise Damaged(f"the manifest of {row.checkpoint_id} does not match its checksum")
     parts = unpack(content.manifest)
+    if content.archive is not None:
+        name = content.archive
+        return Opened(row, tuple(replace(part, archived=(name, index)) for index, part in enumerate(parts)), None)
     if content.small is None:
         bodies = [*content.bodies, *([()] * (len(parts) - len(content.bodies)))]
         named = (

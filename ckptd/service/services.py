@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ckptd.service.archiving import Archiving
 from ckptd.service.backing_up import BackingUp
 from ckptd.service.browsing import Browsing
 from ckptd.service.events import Events
@@ -26,6 +27,7 @@ class Services:
     journal: Journal
     events: Events
     maintenance: Maintenance
+    archiving: Archiving
     backing_up: BackingUp
     monitor: Monitor
     proving: Proving

@@ -16,8 +16,8 @@ from pathlib import Path
 from ckptclient.errors import Busy, CkptdError, Conflict, Damaged, NotFound, Unavailable, VersionMismatch
 from ckptd.store import durable
 from ckptd.store.backup import layout
-from ckptd.store.backup.elsewhere import elsewhere
 from ckptd.store.backup.layout import Manifest, PackCopy
+from ckptd.store.elsewhere import elsewhere
 
 _DIRECTORIES = ("manifests", "catalogs", "packs")
 

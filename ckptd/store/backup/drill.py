@@ -18,10 +18,10 @@ from ckptclient.errors import CkptdError, Damaged
 from ckptd.core.change import CheckpointRow, ManifestPart, Place
 from ckptd.core.manifest import checksum, inline_hash, unpack
 from ckptd.store.backup.destination import Destination
-from ckptd.store.backup.elsewhere import elsewhere
 from ckptd.store.backup.layout import Manifest
 from ckptd.store.backup.restoring import fetch_catalog
 from ckptd.store.catalog.interface import CatalogCopies, CatalogReader
+from ckptd.store.elsewhere import elsewhere
 from ckptd.store.offline import Offline
 
 Progress = Callable[[int, int], None]

@@ -15,9 +15,9 @@ from ckptclient.errors import Conflict, Damaged
 from ckptd.store import durable, medium
 from ckptd.store.backup.copying import extend, read_back
 from ckptd.store.backup.destination import Destination
-from ckptd.store.backup.elsewhere import elsewhere
 from ckptd.store.backup.layout import Manifest, PackCopy
 from ckptd.store.catalog.interface import CatalogCopies
+from ckptd.store.elsewhere import elsewhere
 
 MARK: Final = "restoring"
 """Holds the name of the backup that a store is being made of."""

@@ -15,9 +15,9 @@ from ckptd.store import durable
 from ckptd.store.backup import layout
 from ckptd.store.backup.copying import Lying, bad_records, extend, lying, read_back
 from ckptd.store.backup.destination import Destination
-from ckptd.store.backup.elsewhere import elsewhere
 from ckptd.store.backup.layout import Manifest, PackCopy
 from ckptd.store.catalog.interface import CatalogCopies, CatalogReader, PackRow
+from ckptd.store.elsewhere import elsewhere
 from ckptd.store.medium import CATALOG_NAME
 
 Progress = Callable[[int, int], None]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from ckptclient.errors import Damaged
 from ckptd.store.backup.copying import bad_records, lying, read_back
 from ckptd.store.backup.destination import Destination
-from ckptd.store.backup.elsewhere import elsewhere
 from ckptd.store.backup.layout import Manifest, PackCopy
 from ckptd.store.catalog.interface import CatalogCopies, CatalogReader
+from ckptd.store.elsewhere import elsewhere
 
 Progress = Callable[[int, int], None]
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ckptclient.errors import CkptdError
-from ckptd.core.change import Answer, Change, CheckpointRow, CheckpointType, ProcessRow
+from ckptd.core.change import Answer, Change, CheckpointRow, CheckpointType, ManifestPart, NotePlace, ProcessRow
 from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey, ProcessKey
 from ckptd.core.journal import Cut
 from ckptd.core.process_table import State
@@ -65,11 +65,15 @@ class NewChunk:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A checkpoint's manifest, its bytes where they lie inline, else the bodies of each part in order."""
+    """A checkpoint's manifest, its bytes where they lie inline, else the bodies of each part in order.
+
+    `archive` is the name of its file where it lies in the archive, and nothing of it here.
+    """
 
     manifest: bytes
     small: bytes | None
     bodies: Sequence[Sequence[BodyKey]]
+    archive: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -451,6 +455,18 @@ class CatalogReader(Protocol):
     def totals(self, uid: int | None) -> Totals:
         """From counters, not from a scan."""
 
+    def archivable(self, before: int, after: int, limit: int) -> Sequence[CheckpointRow]:
+        """Checkpoints of completed processes that were made before a time and may move to the archive, by key from `after`.
+
+        Not those that are pinned, nor those that were asked back.
+        """
+
+    def archived_due(self, now: int, limit: int) -> Sequence[CheckpointKey]:
+        """Archived checkpoints whose time is over, and that nothing outside of the trash depends on."""
+
+    def archive_files(self, kept: bool, after: int, limit: int) -> Sequence[tuple[int, str]]:
+        """(key, name) of files in the archive by key from `after`: those that a checkpoint needs, or those left over."""
+
     def backups(self, limit: int) -> Sequence[BackupRow]:
         """Backups that were begun, newest first."""
 
@@ -552,6 +568,29 @@ class Catalog(Protocol):
 
     def drop_pack(self, pack: PackKey) -> None:
         """Forget a pack whose file is gone."""
+
+    def begin_archive(self, name: str, checkpoint: CheckpointKey) -> int:
+        """The key of a file that is about to be written for a checkpoint; until `archived` it is left over."""
+
+    def archived(self, archive: int, size_bytes: int, checksum: bytes) -> bool:
+        """The file is whole: the checkpoint moves there, and its bytes here lose their references.
+
+        False where it can't move any more, deleted or no longer of a completed process; the file is left over then.
+        """
+
+    def unarchived(
+        self,
+        checkpoint: CheckpointKey,
+        manifest: bytes,
+        checksum: bytes,
+        parts: Sequence[ManifestPart],
+        small: bytes | None,
+        note: NotePlace | None,
+    ) -> bool:
+        """The checkpoint lies here again, as a save of these parts would; its file is left over. False where it isn't archived."""
+
+    def drop_archive(self, archive: int) -> None:
+        """Forget a file that is gone."""
 
     def begin_backup(self, at: int) -> int:
         """A backup's key. Until it has ended, packs that there are now or come meanwhile aren't `dead_packs`."""

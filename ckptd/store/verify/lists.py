@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ckptclient.errors import Damaged, UnknownCheckpoint
-from ckptd.core.change import ManifestPart, Place
+from ckptd.core.change import ManifestPart
 from ckptd.core.ids import BodyKey, CheckpointKey
 from ckptd.core.manifest import bodies_hash, body_hash, checksum, inline_hash, unpack
 from ckptd.store.catalog.interface import BodyRow, CatalogReader, Content
@@ -65,7 +65,7 @@ def _checkpoint(catalog: CatalogReader, key: CheckpointKey) -> str | None:
         parts = unpack(content.manifest)
     except Damaged as damage:
         return damage.message
-    if row.place is Place.ARCHIVED:  # its bytes lie elsewhere
+    if content.archive is not None:  # its bytes lie elsewhere
         return None
     return next(_inline(parts, content.small) if content.small is not None else _packed(catalog, parts, content), None)
 

@@ -164,6 +164,8 @@ REPLIES: Mapping[str, object] = {
     "checkpoint.get": get,
     "checkpoint.save": SAVED,
     "checkpoint.delete": {"deleted": True},
+    "checkpoint.archive": {"archived": True, "checkpoint_id": "etl-nightly_processing_state_7"},
+    "checkpoint.unarchive": {"archived": False, "checkpoint_id": "etl-nightly_processing_state_7"},
     "checkpoint.pin": {"pinned": True},
     "checkpoint.unpin": {"pinned": False},
     "checkpoint.revive": {

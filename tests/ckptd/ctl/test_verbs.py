@@ -29,6 +29,8 @@ CASES: list[tuple[str, list[str], list[str]]] = [
     ("cat etl-nightly@7 notes.txt", ["checkpoint.get", "checkpoint.read"], ["hello\n"]),
     ("cat etl-nightly@7 state --format json", ["checkpoint.get", "checkpoint.read"], ['"n": 7']),
     ("pin etl-nightly@7", ["checkpoint.get", "checkpoint.pin"], ["pinned etl-nightly_processing_state_7\n"]),
+    ("archive etl-nightly@7", ["checkpoint.get", "checkpoint.archive"], ["archived etl-nightly_processing_state_7\n"]),
+    ("unarchive etl-nightly@7", ["checkpoint.get", "checkpoint.unarchive"], ["back from the archive: etl-nightly_"]),
     ("unpin etl-nightly@7", ["checkpoint.get", "checkpoint.unpin"], ["unpinned etl-nightly_processing_state_7\n"]),
     ("revive etl-nightly@7", ["checkpoint.revive"], ["revived etl-nightly_processing_state_7, kept until"]),
     ("expire etl-nightly@7 --yes", ["checkpoint.get", "checkpoint.delete"], ["expired 1 checkpoint (1.4 MB)"]),

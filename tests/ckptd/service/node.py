@@ -118,6 +118,7 @@ class Node:
         self.failures: list[StoreFailed] = []
         self.read_only: str | None = None
         self.inside: Assembled
+        self._operator: Worker | None = None
 
     async def start(self) -> "Node":
         self.path.mkdir(exist_ok=True)
@@ -136,9 +137,9 @@ class Node:
 
     async def delete(self, checkpoint_id: str) -> None:
         """To the trash, by an operator."""
-        operator = self.worker(pid=2, uid=0, role=Role.OPERATOR)
-        asked = p.MutateCheckpoint(request=operator.next(), checkpoint_id=checkpoint_id)
-        await self.inside.services.browsing.delete(operator.caller, asked)
+        self._operator = self._operator or self.worker(pid=2, uid=0, role=Role.OPERATOR)
+        asked = p.MutateCheckpoint(request=self._operator.next(), checkpoint_id=checkpoint_id)
+        await self.inside.services.browsing.delete(self._operator.caller, asked)
 
     async def empty(self) -> None:
         """A cleanup that finds everything in the trash long enough there."""

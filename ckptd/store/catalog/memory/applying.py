@@ -274,7 +274,8 @@ class Applying:
         if new.alias is not None:
             old = self.tables.aliases.get((row.uid, new.alias))
             if old is not None:
-                self.place(old, Place.LIVE, Place.TRASH, new.created_at)
+                for place in (Place.LIVE, Place.ARCHIVED):
+                    self.place(old, place, Place.TRASH, new.created_at)
             self.tables.aliases[row.uid, new.alias] = key
 
     def _tried(self) -> None:
@@ -287,9 +288,14 @@ class Applying:
 
     def _move(self) -> int:
         change, checkpoints = self.change, self.tables.checkpoints
-        moved = sum(self.place(key, Place.LIVE, Place.TRASH, change.at) for key in change.to_trash)
+        moved = sum(
+            self.place(key, Place.LIVE, Place.TRASH, change.at)
+            or self.place(key, Place.ARCHIVED, Place.TRASH, change.at)
+            for key in change.to_trash
+        )
         for key in change.from_trash:
-            if self.place(key, Place.TRASH, Place.LIVE, None):
+            home = Place.ARCHIVED if key in checkpoints and checkpoints[key].archive else Place.LIVE
+            if self.place(key, Place.TRASH, home, None):
                 moved += 1
                 one = checkpoints[key]
                 uid = self.tables.processes[one.process].row.uid
@@ -311,7 +317,7 @@ class Applying:
             return False
         self.tables.checkpoints[key] = replace(one, place=target, ended_at=at)
         row = self.tables.processes[one.process].row
-        if target is Place.LIVE or row.head == key:
+        if target is not Place.TRASH or row.head == key:
             newest = self.tables.candidates(one.process, False)
             self.update(one.process, replace(row, head=newest[0] if newest else None))
         return True

@@ -112,6 +112,8 @@ class MemoryReader:
         one = self._committed().checkpoints.get(key)
         if one is None:
             raise UnknownCheckpoint("the checkpoint is gone", details={"what": "checkpoint"})
+        if one.archive:
+            return Content(one.new.manifest, None, (), self._committed().archives[one.archive].name)
         bodies = () if one.new.small is not None else tuple(part.bodies for part in one.new.parts)
         while bodies and not bodies[-1]:
             bodies = bodies[:-1]
@@ -354,9 +356,36 @@ class MemoryReader:
             logical_bytes=sum(row.logical_bytes for row in live),
             stored_bytes=inline + (sum(pack.bytes for pack in tables.packs.values()) if uid is None else 0),
             trash=sum(row.place is Place.TRASH for row in rows),
-            by_type={kind.word: sum(row.type is kind for row in live) for kind in CheckpointType},
+            by_type={
+                kind.word: sum(row.type is kind for row in rows if row.place is not Place.TRASH)
+                for kind in CheckpointType
+            },
             by_status={word: sum(row.status == word for row in rows) for word in statuses},
         )
+
+    def archivable(self, before: int, after: int, limit: int) -> Sequence[CheckpointRow]:
+        tables = self._committed()
+        return [
+            row
+            for row in reversed(tables.rows())
+            if row.place is Place.LIVE and row.process_state is State.COMPLETED and not row.pinned
+            if row.created_at <= before and row.key > after and tables.checkpoints[row.key].archive is None
+        ][:limit]
+
+    def archived_due(self, now: int, limit: int) -> Sequence[CheckpointKey]:
+        tables = self._committed()
+        return [
+            row.key
+            for row in tables.rows()
+            if row.place is Place.ARCHIVED and not row.pinned and row.expires_at is not None and row.expires_at <= now
+            if not any(
+                row.key in one.new.depends and one.place is not Place.TRASH for one in tables.checkpoints.values()
+            )
+        ][:limit]
+
+    def archive_files(self, kept: bool, after: int, limit: int) -> Sequence[tuple[int, str]]:
+        found = self._committed().archives
+        return [(key, found[key].name) for key in sorted(found) if found[key].kept == kept and key > after][:limit]
 
     def backups(self, limit: int) -> Sequence[BackupRow]:
         found = self._committed().backups

@@ -55,6 +55,16 @@ class StoredCheckpoint:
     expires_at: int | None = None
     proven_at: int | None = None
     note: NotePlace | None = None
+    archive: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArchive:
+    """A file in the archive; `kept` while it is a checkpoint's one copy."""
+
+    name: str
+    checkpoint: CheckpointKey
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +137,7 @@ class Tables:
     bodies: dict[BodyKey, StoredBody] = field(default_factory=dict)
     proofs: dict[ProcessKey, Proof] = field(default_factory=dict)
     damage: dict[tuple[PackKey, int], Damage] = field(default_factory=dict)
+    archives: dict[int, StoredArchive] = field(default_factory=dict)
     backups: dict[int, StoredBackup] = field(default_factory=dict)
     settings: dict[str, int | bytes | str] = field(default_factory=dict)
 

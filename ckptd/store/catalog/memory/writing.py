@@ -8,10 +8,12 @@ from typing import TypeVar
 from ckptclient.errors import CkptdError
 from ckptd.core.change import (
     Change,
+    ManifestPart,
     NotePlace,
     Place,
 )
 from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey
+from ckptd.core.process_table import State
 from ckptd.store.catalog.interface import (
     Audit,
     BackupRow,
@@ -29,6 +31,7 @@ from ckptd.store.catalog.memory.tables import (
     CONDEMNED,
     LIVE,
     ZERO,
+    StoredArchive,
     StoredBackup,
     StoredBody,
     StoredChunk,
@@ -224,6 +227,70 @@ class MemoryCatalog:
     def raise_references(self, audit: Audit) -> None:
         """References are looked for, and never too low."""
 
+    # The archive
+
+    def begin_archive(self, name: str, checkpoint: CheckpointKey) -> int:
+        """Name a file that is about to be written."""
+
+        def work(tables: Tables) -> int:
+            key = tables.next("archive")
+            tables.archives[key] = StoredArchive(name, checkpoint)
+            return key
+
+        return self._within(work)
+
+    def archived(self, archive: int, size_bytes: int, checksum: bytes) -> bool:
+        """The file is the checkpoint's one copy from now on."""
+
+        def work(tables: Tables) -> bool:
+            file = tables.archives.get(archive)
+            one = tables.checkpoints.get(file.checkpoint) if file is not None else None
+            if file is None or file.kept or one is None or one.place is not Place.LIVE:
+                return False
+            if tables.processes[one.process].row.state is not State.COMPLETED:
+                return False
+            Applying(tables, Change(0, 0)).place(file.checkpoint, Place.LIVE, Place.ARCHIVED, None)
+            parts = tuple(replace(part, bodies=()) for part in one.new.parts)
+            tables.checkpoints[file.checkpoint] = replace(
+                tables.checkpoints[file.checkpoint],
+                new=replace(one.new, parts=parts, small=None),
+                note=None,
+                archive=archive,
+            )
+            tables.archives[archive] = replace(file, kept=True)
+            return True
+
+        return self._within(work)
+
+    def unarchived(
+        self,
+        checkpoint: CheckpointKey,
+        manifest: bytes,
+        checksum: bytes,
+        parts: Sequence[ManifestPart],
+        small: bytes | None,
+        note: NotePlace | None,
+    ) -> bool:
+        """The checkpoint lies in the store again."""
+
+        def work(tables: Tables) -> bool:
+            one = tables.checkpoints.get(checkpoint)
+            if one is None or one.place is not Place.ARCHIVED or not one.archive:
+                return False
+            Applying(tables, Change(0, 0)).place(checkpoint, Place.ARCHIVED, Place.LIVE, None)
+            tables.archives[one.archive] = replace(tables.archives[one.archive], kept=False)
+            new = replace(one.new, manifest=manifest, checksum=checksum, parts=tuple(parts), small=small)
+            tables.checkpoints[checkpoint] = replace(tables.checkpoints[checkpoint], new=new, note=note, archive=0)
+            if note is not None:
+                tables.reach(note.pack, note.offset + RECORD_HEADER_BYTES + note.stored_bytes)
+            return True
+
+        return self._within(work)
+
+    def drop_archive(self, archive: int) -> None:
+        """Forget a file that is gone."""
+        self._within(lambda tables: tables.archives.pop(archive, None))
+
     # Backups
 
     def begin_backup(self, at: int) -> int:
@@ -292,6 +359,9 @@ class MemoryCatalog:
             ]
             gone = [key for _, key in sorted(old)[:limit]]
             for key in gone:
+                archive = tables.checkpoints[key].archive
+                if archive:
+                    tables.archives[archive] = replace(tables.archives[archive], kept=False)
                 del tables.checkpoints[key]
                 for name in [name for name, target in tables.aliases.items() if target == key]:
                     del tables.aliases[name]

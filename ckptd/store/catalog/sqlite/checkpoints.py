@@ -58,7 +58,7 @@ class Checkpoints:
         self._execute(_INSERT, values)
         process.head, process.next_seq = key, max(process.next_seq, new.seq + 1)
         process.next_pos = max(process.next_pos, new.journal_position)
-        self._counters.appear(process, new.type, 1)
+        self._counters.appear(process, new.type, None, Place.LIVE)
         stored = len(new.small) if new.small is not None else 0
         self._counters.place(process.uid, Place.LIVE, 1, new.logical_bytes, stored)
         if new.note is not None:
@@ -86,7 +86,10 @@ class Checkpoints:
 
     def trash(self, keys: Iterable[CheckpointKey], at: int) -> int:
         """Move to the trash; how many were there to move."""
-        return sum(self._moved(key, Place.LIVE, Place.TRASH, at) for key in keys)
+        return sum(
+            self._moved(key, Place.LIVE, Place.TRASH, at) or self._moved(key, Place.ARCHIVED, Place.TRASH, at)
+            for key in keys
+        )
 
     def revive(self, keys: Iterable[CheckpointKey], until: int | None) -> int:
         """Back from the trash, until its own end or until `until`, whichever is later; None and its own None: for ever.
@@ -95,7 +98,7 @@ class Checkpoints:
         """
         moved = 0
         for key in keys:
-            if self._moved(key, Place.TRASH, Place.LIVE, None):
+            if self._moved(key, Place.TRASH, self._home(key), None):
                 moved += 1
                 self._execute(
                     "UPDATE checkpoint SET expires_at=max(expires_at,?),alias=(SELECT id FROM alias a "
@@ -112,6 +115,11 @@ class Checkpoints:
             moved += self._connection.changes()
         return moved
 
+    def _home(self, key: CheckpointKey) -> Place:
+        """Where a checkpoint belongs that is in the trash."""
+        row = self._execute("SELECT archive FROM checkpoint WHERE k=?", (key,)).fetchone()
+        return Place.ARCHIVED if row is not None and row[0] else Place.LIVE
+
     def _moved(self, key: CheckpointKey, source: Place, target: Place, at: int | None) -> int:
         row = self._execute(f"SELECT {MOVED} FROM checkpoint c WHERE k=? AND place=?", (key, source)).fetchone()
         if row is None:
@@ -119,17 +127,25 @@ class Checkpoints:
         self.transfer(key, row, source, target, at)
         return 1
 
-    def transfer(self, key: CheckpointKey, row: Sequence[Any], source: Place, target: Place, at: int | None) -> None:
-        """Move a checkpoint that is in `source`; `row` has the columns MOVED."""
-        number, type_, logical, stored = row
+    def transfer(
+        self,
+        key: CheckpointKey,
+        row: Sequence[Any],
+        source: Place,
+        target: Place,
+        at: int | None,
+        stored: int | None = None,
+    ) -> None:
+        """Move a checkpoint that is in `source`; `row` has the columns MOVED, `stored` what lies inline afterwards."""
+        number, type_, logical, before = row
         process = self._processes.load(number)
         assert process is not None, "a process row outlives its checkpoints"
         self._processes.changed(process)
         self._execute("UPDATE checkpoint SET place=?,ended_at=? WHERE k=?", (target, at, key))
-        self._counters.appear(process, type_, 1 if target is Place.LIVE else -1)
-        self._counters.place(process.uid, source, -1, -logical, -stored)
-        self._counters.place(process.uid, target, 1, logical, stored)
-        if target is Place.LIVE or process.head == key:
+        self._counters.appear(process, type_, source, target)
+        self._counters.place(process.uid, source, -1, -logical, -before)
+        self._counters.place(process.uid, target, 1, logical, before if stored is None else stored)
+        if target is not Place.TRASH or process.head == key:
             newest = candidate_keys(self._connection, process.k, False, 1)
             process.head = newest[0] if newest else None
 

@@ -32,11 +32,16 @@ class Counters:
         self._connection = connection
         self._added: defaultdict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0, 0])
 
-    def appear(self, process: Process, type_: int, sign: int) -> None:
-        """A checkpoint of the process came (1) out of the trash or into being, or went (-1)."""
-        process.checkpoints += sign
-        self._added[process.uid, STATUS, _STATUS_OF.get(process.state, 0)][0] += sign
-        self._added[process.uid, TYPE, type_][0] += sign
+    def appear(self, process: Process, type_: int, source: Place | None, target: Place) -> None:
+        """A checkpoint of the process came from `source` (None: into being) to `target`.
+
+        It has a type wherever it is but in the trash; the status that its process gives it only while it is live.
+        """
+        seen = (target is not Place.TRASH) - (source not in (None, Place.TRASH))
+        process.checkpoints += seen
+        self._added[process.uid, TYPE, type_][0] += seen
+        live = (target is Place.LIVE) - (source is Place.LIVE)
+        self._added[process.uid, STATUS, _STATUS_OF.get(process.state, 0)][0] += live
 
     def place(self, uid: int, place: Place, n: int, logical: int, stored: int) -> None:
         """So many checkpoints and bytes more in a place."""

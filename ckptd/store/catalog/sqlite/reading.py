@@ -35,7 +35,7 @@ from ckptd.store.catalog.interface import (
     Suspect,
     Totals,
 )
-from ckptd.store.catalog.sqlite import auditing, backups, counting, standing
+from ckptd.store.catalog.sqlite import archiving, auditing, backups, counting, standing
 from ckptd.store.catalog.sqlite.failing import reading
 from ckptd.store.catalog.sqlite.pages import page
 from ckptd.store.catalog.sqlite.quarantining import AT_DAMAGE, STANDS
@@ -156,12 +156,15 @@ class SqliteReader:
         return [checkpoint_row(row) for row in page(self._all, wanted)]
 
     def content(self, key: CheckpointKey) -> Content:
-        row = self._one("SELECT manifest,small FROM checkpoint WHERE k=?", (key,))
+        row = self._one("SELECT manifest,small,archive FROM checkpoint WHERE k=?", (key,))
         if row is None:
             raise UnknownCheckpoint("the checkpoint is gone", details={"what": "checkpoint"})
-        manifest, small = row
+        manifest, small, archive = row
         if small is not None:
             return Content(manifest, small, ())
+        if archive:
+            (name,) = self._one("SELECT name FROM archive WHERE k=?", (archive,)) or ("",)
+            return Content(manifest, None, (), name)
         bodies: dict[int, list[BodyKey]] = {}
         for ordinal, body in self._all(
             "SELECT ordinal,body FROM part WHERE checkpoint=? ORDER BY ordinal,extent", (key,)
@@ -369,6 +372,24 @@ class SqliteReader:
             trash=places[Place.TRASH][0],
             by_type={one.word: count(counting.TYPE, one)[0] for one in CheckpointType},
             by_status={**status, "expired": places[Place.TRASH][0], "archived": places[Place.ARCHIVED][0]},
+        )
+
+    def archivable(self, before: int, after: int, limit: int) -> Sequence[CheckpointRow]:
+        where = f"{archiving.ARCHIVABLE} AND c.pinned=0 AND c.archive IS NULL AND c.created_at<=? AND c.k>?"
+        rows = self._all(f"{_CHECKPOINT} WHERE {where} ORDER BY c.k LIMIT ?", (before, after, limit))
+        return [checkpoint_row(row) for row in rows]
+
+    def archived_due(self, now: int, limit: int) -> Sequence[CheckpointKey]:
+        sql = (
+            "SELECT k FROM checkpoint c WHERE place=2 AND pinned=0 AND expires_at<=? AND NOT EXISTS("
+            "SELECT 1 FROM dependency d JOIN checkpoint o ON o.k=d.checkpoint WHERE d.needs=c.k AND o.place!=1) LIMIT ?"
+        )
+        return [key for (key,) in self._all(sql, (now, limit))]
+
+    def archive_files(self, kept: bool, after: int, limit: int) -> Sequence[tuple[int, str]]:
+        state = "=" if kept else "!="
+        return self._all(
+            f"SELECT k,name FROM archive WHERE state{state}{archiving.KEPT} AND k>? ORDER BY k LIMIT ?", (after, limit)
         )
 
     def backups(self, limit: int) -> Sequence[BackupRow]:

@@ -38,6 +38,7 @@ CREATE UNIQUE INDEX checkpoint_seq ON checkpoint(process,seq);
 CREATE INDEX checkpoint_trash ON checkpoint(ended_at) WHERE place=1;
 CREATE INDEX checkpoint_due ON checkpoint(expires_at) WHERE place=0 AND pinned=0 AND expires_at IS NOT NULL;
 CREATE INDEX checkpoint_pin ON checkpoint(process) WHERE pinned=1;
+CREATE INDEX checkpoint_archived ON checkpoint(expires_at) WHERE place=2;
 CREATE TABLE alias(id TEXT, uid INT, checkpoint INT, PRIMARY KEY(id,uid)) WITHOUT ROWID;
 CREATE TABLE tag(tag TEXT, checkpoint INT, PRIMARY KEY(tag,checkpoint)) WITHOUT ROWID;
 CREATE INDEX tag_of ON tag(checkpoint);
@@ -87,7 +88,7 @@ CREATE TABLE group_part(grp INT, rank INT, ordinal INT, extent INT, name TEXT, f
   PRIMARY KEY(grp,rank,ordinal,extent)) WITHOUT ROWID;
 CREATE TABLE audit(seq INTEGER PRIMARY KEY, at INT, entries BLOB, hash BLOB);
 CREATE TABLE event(seq INTEGER PRIMARY KEY AUTOINCREMENT, at INT, uid INT, process INT, process_id TEXT, kind TEXT, data BLOB);
-CREATE TABLE archive(k INTEGER PRIMARY KEY, name BLOB UNIQUE, checkpoint INT, state INT, bytes INT, checksum BLOB);
+CREATE TABLE archive(k INTEGER PRIMARY KEY, name TEXT UNIQUE, checkpoint INT, state INT, bytes INT, checksum BLOB);
 CREATE TABLE backup(k INTEGER PRIMARY KEY, at INT, state INT, checksum BLOB, drilled_at INT);
 CREATE TABLE backup_pack(backup INT, pack INT, PRIMARY KEY(backup,pack)) WITHOUT ROWID;
 CREATE INDEX backup_pack_of ON backup_pack(pack);

@@ -11,6 +11,7 @@ import apsw
 from ckptd.core.change import Place
 from ckptd.core.ids import CheckpointKey
 from ckptd.store.catalog.interface import Proof
+from ckptd.store.catalog.sqlite import archiving
 from ckptd.store.catalog.sqlite.bodies import drop_notes
 from ckptd.store.catalog.sqlite.checkpoints import FLOOR
 from ckptd.store.catalog.sqlite.counting import PLACE
@@ -52,6 +53,7 @@ def empty_trash(connection: apsw.Connection, before: int, limit: int) -> tuple[i
         "DELETE FROM alias WHERE id=? AND uid=? AND checkpoint=?",
         [(alias, uid, key) for key, uid, _, _, alias in rows if alias is not None],
     )
+    archiving.doom(connection, [key for (key,) in keys])
     many("DELETE FROM checkpoint WHERE k=?", keys)
     drop_notes(connection, [key for (key,) in keys])
     _raise_floor(connection, max((key for (key,) in keys), default=0))

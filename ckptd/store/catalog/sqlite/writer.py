@@ -7,11 +7,11 @@ from typing import TypeVar
 import apsw
 
 from ckptclient.errors import Busy, NoSpace
-from ckptd.core.change import Change
+from ckptd.core.change import Change, ManifestPart, NotePlace
 from ckptd.core.ids import BodyKey, CheckpointKey, ChunkKey, PackKey
 from ckptd.errors import StoreFailed
 from ckptd.store.catalog.interface import Audit, Damage, Move, NewChunk, Outcome, Proof
-from ckptd.store.catalog.sqlite import backups, bodies, moving, quarantining, tending
+from ckptd.store.catalog.sqlite import archiving, backups, bodies, moving, quarantining, tending
 from ckptd.store.catalog.sqlite.failing import LOCK_WAIT_MS, writing
 from ckptd.store.catalog.sqlite.reading import SqliteReader
 from ckptd.store.catalog.sqlite.transaction import Transaction
@@ -153,6 +153,34 @@ class SqliteCatalog:
     def raise_references(self, audit: Audit) -> None:
         """Add what is missing to counts that are too low."""
         self._within(lambda connection: quarantining.raise_references(connection, audit))
+
+    # The archive
+
+    def begin_archive(self, name: str, checkpoint: CheckpointKey) -> int:
+        """Name a file that is about to be written."""
+        return self._within(lambda connection: archiving.begin(connection, name, checkpoint))
+
+    def archived(self, archive: int, size_bytes: int, checksum: bytes) -> bool:
+        """The file is the checkpoint's one copy from now on."""
+        return self._within(lambda connection: archiving.archived(connection, archive, size_bytes, checksum))
+
+    def unarchived(
+        self,
+        checkpoint: CheckpointKey,
+        manifest: bytes,
+        checksum: bytes,
+        parts: Sequence[ManifestPart],
+        small: bytes | None,
+        note: NotePlace | None,
+    ) -> bool:
+        """The checkpoint lies in the store again."""
+        return self._within(
+            lambda connection: archiving.unarchived(connection, checkpoint, manifest, checksum, parts, small, note)
+        )
+
+    def drop_archive(self, archive: int) -> None:
+        """Forget a file that is gone."""
+        self._within(lambda connection: connection.execute("DELETE FROM archive WHERE k=?", (archive,)))
 
     # Backups
 

@@ -653,6 +653,59 @@ class Conformance:
         catalog.drop_pack(pack)
         assert (reader.packs(), reader.totals(None).stored_bytes) == ({}, 0)
 
+    def test_what_is_archived_has_nothing_here_and_comes_back(self, catalog: Catalog, reader: CatalogReader) -> None:
+        applied(catalog, take())
+        (one,) = self.bodies(catalog, [1, 2])
+        twice = (part(one), part(one))
+        applied(catalog, save(JOB, 1, small=None, parts=twice), save(JOB, 2, small=b"inline"))
+        first = catalog.begin_archive("first", CheckpointKey(1))
+        assert not catalog.archived(first, 9, b"f" * 32)  # its process goes on
+        applied(catalog, guarded(JOB, act=Act.COMPLETE))
+        assert [row.seq for row in reader.archivable(NOW, 0, 9)] == [1, 2]
+        assert [[row.seq for row in reader.archivable(*asked, 9)] for asked in ((NOW - 1, 0), (NOW, 1))] == [[], [2]]
+        second, third = (catalog.begin_archive(name, CheckpointKey(k)) for name, k in (("second", 1), ("third", 2)))
+        assert [name for _, name in reader.archive_files(False, 0, 9)] == ["first", "second", "third"]
+        assert [catalog.archived(key, 9, b"f" * 32) for key in (second, third)] == [True, True]
+        assert not catalog.archived(catalog.begin_archive("again", CheckpointKey(1)), 9, b"f" * 32)
+        assert reader.archive_files(True, 0, 9) == [(second, "second"), (third, "third")]
+        assert [reader.content(CheckpointKey(k)).archive for k in (1, 2)] == ["second", "third"]
+        assert [reader.content(CheckpointKey(k)).small for k in (1, 2)] == [None, None]
+        totals = reader.totals(None)
+        assert {word: n for word, n in totals.by_status.items() if n} == {"archived": 2}
+        assert (sum(totals.by_type.values()), totals.checkpoints) == (2, 0)
+        sweep(catalog)
+        assert reader.body_chunks(one) == []
+        (two,) = self.bodies(catalog, [3])
+        back = (CheckpointKey(1), b"manifest", b"c" * 32, (part(two),), None, None)
+        assert [catalog.unarchived(*back), catalog.unarchived(*back)] == [True, False]
+        sweep(catalog)
+        assert (reader.content(CheckpointKey(1)).bodies, len(reader.body_chunks(two))) == (((two,),), 1)
+        assert {word: n for word, n in reader.totals(None).by_status.items() if n} == {"archived": 1, "completed": 1}
+        assert [row.seq for row in reader.archivable(NOW, 0, 9)] == []  # it was asked back
+        assert reader.archive_files(True, 0, 9) == [(third, "third")]
+
+    def test_an_archived_one_goes_through_the_trash_and_leaves_its_file_over(
+        self, catalog: Catalog, reader: CatalogReader
+    ) -> None:
+        applied(catalog, take(), save(JOB, 1, small=b"inline", expires_at=NOW + 5), guarded(JOB, act=Act.COMPLETE))
+        only = CheckpointKey(1)
+        file = catalog.begin_archive("file", only)
+        assert catalog.archived(file, 9, b"f" * 32)
+        assert [reader.archived_due(at, 9) for at in (NOW + 4, NOW + 5)] == [[], [only]]
+        applied(catalog, Change(NOW, UID, to_trash=(only,)))
+        assert reader.content(only).archive == "file"
+        applied(catalog, Change(NOW, UID, from_trash=(only,)))
+        row = reader.checkpoint(only)
+        assert row is not None
+        assert row.place is Place.ARCHIVED
+        applied(catalog, Change(NOW, UID, to_trash=(only,)))
+        assert reader.archive_files(False, 0, 9) == []
+        empty_trash(catalog, NOW)
+        assert reader.archive_files(False, 0, 9) == [(file, "file")]
+        catalog.drop_archive(file)
+        assert (reader.archive_files(False, 0, 9), reader.archive_files(True, 0, 9)) == ([], [])
+        assert sum(reader.totals(None).by_status.values()) == 0
+
     def test_a_backup_holds_the_packs_that_there_are_and_those_that_come(
         self, catalog: Catalog, reader: CatalogReader
     ) -> None:
