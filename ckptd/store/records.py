@@ -123,6 +123,11 @@ class Gap:
     size_bytes: int
     torn: bool
 
+    @property
+    def end(self) -> int:
+        """Where the next record begins, or the file ends."""
+        return self.offset + self.size_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Note:

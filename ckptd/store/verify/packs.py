@@ -2,9 +2,9 @@
 
 A slice is read past the page cache. For each chunk that the catalog has in it, the record at that place must be whole by
 its own check, and the very one that the row means: a record that was swapped with another, written twice, or is an older
-one of the same place is whole and wrong. With `decode`, its plain bytes must have its id. What stands between, notes of
-checkpoints and chunks that nothing refers to any more, must be whole too, up to the last good record: behind that lies
-what a crash cut short, or what is being written.
+one of the same place is whole and wrong. With `decode`, its plain bytes must have its id. The notes of checkpoints that are
+there must be whole too. Whatever else lies in a pack is nobody's: chunks that have died or were repaired, what a crash cut
+short, what is being written; its damage hurts nobody.
 
 What seems wrong is read once more, and looked up once more, before it is said to be: the chunk may have moved or gone
 meanwhile, and a read may go wrong once.
@@ -18,7 +18,7 @@ from typing import Final
 
 from ckptclient.errors import CkptdError, Damaged
 from ckptd.store import encodings
-from ckptd.store.catalog.interface import CatalogReader, ChunkRow, PackRow, Placed
+from ckptd.store.catalog.interface import CatalogReader, ChunkRow, PackRow, Placed, PlacedNote
 from ckptd.store.chains import Chains
 from ckptd.store.chunks.interface import ChunkStore
 from ckptd.store.records import (
@@ -26,7 +26,6 @@ from ckptd.store.records import (
     PACK_HEADER_BYTES,
     RECORD_HEADER_BYTES,
     Found,
-    Gap,
     RecordKind,
     parse_pack_header,
     record_in,
@@ -56,8 +55,8 @@ class _Part:
     """What lies between two offsets of a pack, as its records say and as the catalog does."""
 
     found: Mapping[int, Found]
-    gaps: Sequence[Gap]
     rows: Sequence[Placed]
+    notes: Sequence[PlacedNote]
     end: int
     last: bool
 
@@ -88,7 +87,7 @@ class PackCheck:
                 whole.append(placed.row.offset)
             else:
                 findings.append(_of_chunk(pack, placed.row, problem))
-        findings += self._between(pack, part)
+        findings += self._noted(catalog, pack, part)
         return Slice(findings, whole, None if part.last else part.end, part.end - begin)
 
     def _header(self, catalog: CatalogReader, pack: PackRow) -> Iterator[Finding]:
@@ -105,27 +104,32 @@ class PackCheck:
 
     def _read(self, catalog: CatalogReader, pack: PackRow, begin: int) -> _Part:
         # Rows first: what the catalog names is on disk, and what is written later isn't looked for.
-        rows = catalog.placed(pack.key, begin, ROWS)
-        all_rows = len(rows) < ROWS
-        rows_end = None if all_rows else rows[-1].row.offset
-        size_bytes = self._chunks.size_bytes(pack.name)
+        rows, notes = catalog.placed(pack.key, begin, ROWS), catalog.notes(pack.key, begin, ROWS)
+        ends = [rows[-1].row.offset] if len(rows) == ROWS else []
+        ends += [notes[-1].offset] if len(notes) == ROWS else []
+        # Behind it lies what wasn't asked for.
+        known_end = min(ends, default=None)
         found: dict[int, Found] = {}
-        gaps: list[Gap] = []
         end = begin
+        size_bytes = self._chunks.size_bytes(pack.name)
         for one in walk(partial(self._chunks.image, pack.name), begin, size_bytes, name_of(pack.name)):
-            if end - begin >= SLICE_BYTES or (rows_end is not None and one.offset >= rows_end):
-                return _Part(found, gaps, _before(rows, end), end, last=False)
+            if end - begin >= SLICE_BYTES or (known_end is not None and end >= known_end):
+                break
             if isinstance(one, Found):
-                found[one.offset], end = one, one.end
-            else:
-                gaps.append(one)
-                end = one.offset + one.size_bytes
-            if rows_end is not None and end > rows_end:
-                # Rows that weren't asked for may lie in it: the next slice begins at the first of them.
-                end = rows_end
-        if rows_end is not None and rows_end > end:  # the pack ends before its chunks do
-            return _Part(found, gaps, _before(rows, rows_end), rows_end, last=False)
-        return _Part(found, gaps, rows, end, last=all_rows)
+                found[one.offset] = one
+            end = one.end
+        else:
+            if known_end is None:
+                return _Part(found, rows, notes, end, last=True)
+            end = known_end  # the pack ends before what should lie in it
+        end = end if known_end is None else min(end, known_end)
+        return _Part(
+            found,
+            list(takewhile(lambda placed: placed.row.offset < end, rows)),
+            list(takewhile(lambda note: note.offset < end, notes)),
+            end,
+            last=False,
+        )
 
     def _problem(self, catalog: CatalogReader, placed: Placed, found: Found | None) -> str | None:
         """What is wrong with the record that lies where a chunk should; None where it is that chunk, whole."""
@@ -175,34 +179,28 @@ class PackCheck:
         now = catalog.placed(pack.key, row.offset, 1)
         return problem if now and now[0].row == row and not now[0].condemned else None
 
-    def _between(self, pack: PackRow, part: _Part) -> Iterator[Finding]:
-        """What is damaged and no chunk's: up to the last record that is whole."""
-        named = {placed.row.offset for placed in part.rows}
-        whole_end = max((one.offset for one in part.found.values() if one.intact), default=0)
-        if not part.last:
-            whole_end = part.end
-        for one in part.found.values():
-            if not one.intact and one.offset not in named and one.offset < whole_end:
-                raw = self._chunks.image(pack.name, one.offset, one.end - one.offset)
-                again = record_in(raw, one.offset, name_of(pack.name))
-                if again is None or not again.intact:
-                    what = (
-                        "a checkpoint's note" if one.record.kind is RecordKind.CHECKPOINT else "a chunk without a row"
-                    )
-                    yield Finding(f"{what} is damaged", pack.key, pack.name, one.offset, one.end - one.offset)
-        for gap in part.gaps:
-            hit = any(gap.offset <= offset < gap.offset + gap.size_bytes for offset in named)
-            if not hit and gap.offset < whole_end:
-                yield Finding("no record", pack.key, pack.name, gap.offset, gap.size_bytes)
+    def _noted(self, catalog: CatalogReader, pack: PackRow, part: _Part) -> Iterator[Finding]:
+        """Notes of checkpoints that are there and can't be read: a catalog that is lost would be rebuilt without these."""
+        for note in part.notes:
+            if _is_note(note, part.found.get(note.offset)):
+                continue
+            size_bytes = RECORD_HEADER_BYTES + note.stored_bytes
+            raw = self._chunks.image(pack.name, note.offset, size_bytes)
+            again = record_in(raw, note.offset, name_of(pack.name))
+            if not _is_note(note, again) and note in catalog.notes(pack.key, note.offset, 1):
+                yield Finding("a checkpoint's note is damaged", pack.key, pack.name, note.offset, size_bytes)
+
+
+def _is_note(note: PlacedNote, found: Found | None) -> bool:
+    """Whether the record that lies where a note should is one, whole."""
+    if found is None or not found.intact:
+        return False
+    return found.record.kind is RecordKind.CHECKPOINT and found.stored_bytes == note.stored_bytes
 
 
 def name_of(pack_name: str) -> bytes:
     """The random name of a pack, from its file's."""
     return bytes.fromhex(pack_name.partition(".")[0])
-
-
-def _before(rows: Sequence[Placed], end: int) -> Sequence[Placed]:
-    return list(takewhile(lambda placed: placed.row.offset < end, rows))
 
 
 def _of_chunk(pack: PackRow, row: ChunkRow, problem: str) -> Finding:
