@@ -501,6 +501,8 @@ class StoreStatus(Answer):
     free_bytes: int
     commits: Mapping[str, object]
     last_cleanup: int | None
+    damaged: int | None
+    """Places of packs that are quarantined; None of a daemon that doesn't say."""
 
 
 @answer

@@ -73,6 +73,8 @@ def _warnings(store: results.StoreStatus) -> list[str]:
         found.append(f"the store is read-only: {store.read_only}")
     if store.limit_bytes and store.used_bytes >= store.limit_bytes * _WARN_SHARE:
         found.append("the store is nearly at its limit: saves will be refused there")
+    if store.damaged:
+        found.append(f"{shown.counted(store.damaged, 'place')} of what is stored are damaged: ckptctl scrub")
     return found
 
 

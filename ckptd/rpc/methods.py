@@ -85,7 +85,7 @@ _PROVEN = ("process_id", "user", "checkpoint_id", "seq", "proven_at", "size_byte
 _SAVED = ("checkpoint_id", "seq", "created_at", "expires_at", "level", "due")
 _STATUS = (
     "version", "pid", "uptime_seconds", "store_path", "lineage", "read_only", "connections", "processes", "checkpoints",
-    "limit_bytes", "used_bytes", "free_bytes", "commits", "last_cleanup",
+    "limit_bytes", "used_bytes", "free_bytes", "commits", "last_cleanup", "damaged",
 )  # fmt: skip
 _HEALTH = ("at", "score", "level", "components", "trends", "recommendations")
 _DAMAGE = ("paused", "oldest_at", "listed_at", "period_seconds", "faults", "damage", "checkpoints")

@@ -26,6 +26,9 @@ from ckptd.store.holds import Holds
 
 LOG = log.get(__name__)
 
+DAMAGE_COUNTED = 10_000
+"""Damaged places, beyond which nobody needs to know how many."""
+
 EVENTS_KEPT = 100_000
 WARNING_MICROS = 3 * 24 * 3600 * 1_000_000
 """How long before a process counts as abandoned its user is told."""
@@ -173,6 +176,7 @@ class Maintenance:
         uid = None if caller.sees_all else caller.uid
         totals = await context.backend.read(lambda reader: reader.totals(uid))
         cleaned_at = await context.backend.read(lambda reader: reader.setting("cleaned_at"))
+        damage = await context.backend.read(lambda reader: reader.damage(DAMAGE_COUNTED))
         states = {state.word: 0 for state in (State.RUNNING, State.INTERRUPTED)}
         for entry in context.table:
             if caller.sees_all or entry.uid == caller.uid:
@@ -193,6 +197,7 @@ class Maintenance:
             "free_bytes": self._space.free_bytes,
             "commits": dict(context.metrics.snapshot()),
             "last_cleanup": cleaned_at,
+            "damaged": len(damage),
         }
 
     async def stats(self, caller: Caller, p: params.Nothing) -> Map:

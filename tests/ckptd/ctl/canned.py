@@ -93,7 +93,7 @@ STATUS: Mapping[str, object] = {
     "version": "0.1.0", "pid": 4321, "uptime_seconds": 93_784.5, "store_path": "/var/lib/ckptd", "lineage": bytes(16),
     "read_only": None, "connections": 12, "processes": {"running": 1, "interrupted": 1}, "checkpoints": 214,
     "limit_bytes": 10_000_000_000, "used_bytes": 6_100_000_000, "free_bytes": 84_000_000_000,
-    "commits": {"commits": 12_000}, "last_cleanup": NOW - HOUR,
+    "commits": {"commits": 12_000}, "last_cleanup": NOW - HOUR, "damaged": 0,
 }  # fmt: skip
 
 WELCOME: Mapping[str, object] = {

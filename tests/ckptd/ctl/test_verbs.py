@@ -360,6 +360,11 @@ def test_a_full_store_is_warned_about() -> None:
     assert "! the store is read-only: EROFS; the store is nearly at its limit" in ran.out
 
 
+def test_damage_is_warned_about() -> None:
+    ran = run("status", replies={"store.status": {**canned.STATUS, "damaged": 3}})
+    assert "! 3 places of what is stored are damaged: ckptctl scrub" in ran.out
+
+
 # --- payloads ---
 
 

@@ -123,6 +123,8 @@ async def test_damage_is_named_quarantined_told_once_and_repaired_by_the_same_by
     assert [one[1:] for one in found["checkpoints"]] == [["p", first]]
     why = f"{pack} at 152: its stored bytes aren't those that were written"
     assert await scrubbed.events() == [("damaged", "p", {"checkpoint_id": first, "why": why})]
+    status = await scrubbed.node.inside.services.maintenance.status(scrubbed.worker.caller, p.Nothing())
+    assert status["damaged"] == 1
     figures = await scrubbed.scrubbing.figures()
     assert (figures["damage"].value, [one.process_id for one in figures["damage"].about]) == (1.0, ["p"])
     get = p.GetCheckpoint(checkpoint_id=first)
