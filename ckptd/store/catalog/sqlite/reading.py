@@ -228,7 +228,7 @@ class SqliteReader:
 
     def body_chunks(self, body: BodyKey) -> Sequence[ChunkRow]:
         row = self._one("SELECT chunks FROM body WHERE k=?", (body,))
-        keys = unpack_keys(row[0]) if row else ()
+        keys = _keys(row[0]) if row else ()
         wanted = tuple(set(keys))
         rows = self._all(f"SELECT {CHUNK_COLUMNS} FROM chunk WHERE k IN ({_marks(wanted)})", wanted)
         found = {one[0]: chunk_row(one) for one in rows}
@@ -404,9 +404,11 @@ class SqliteReader:
         self._connection.close()
 
 
-def _keys(packed: bytes) -> tuple[ChunkKey, ...]:
-    """The chunks of a body; none of a list that is cut off."""
-    return () if len(packed) % 8 else tuple(ChunkKey(key) for key in unpack_keys(packed))
+def _keys(packed: object) -> tuple[ChunkKey, ...]:
+    """The chunks of a body; none of a list that is cut off, or of what a damaged page has in its place."""
+    if not isinstance(packed, bytes) or len(packed) % 8:
+        return ()
+    return tuple(ChunkKey(key) for key in unpack_keys(packed))
 
 
 def _marks(values: Sequence[object]) -> str:
