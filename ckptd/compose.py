@@ -31,6 +31,7 @@ from ckptd.service.archiving import Archiving
 from ckptd.service.backend import Backend
 from ckptd.service.backing_up import BackingUp, Backs, Drills, Told
 from ckptd.service.browsing import Browsing
+from ckptd.service.compacting import Compacting
 from ckptd.service.context import Context, Interruptions, cadence_of
 from ckptd.service.events import Events
 from ckptd.service.expiring import Expiring
@@ -168,7 +169,9 @@ def compose(
     processes = Processes(context, lambda: random_bytes(RANDOM_BYTES))
     browsing = Browsing(context, restoring, space)
     expiring = Expiring(context, space)
-    maintenance = Maintenance(context, chunks, holds, space, expiring, store.path, __version__, reload)
+    maintenance = Maintenance(
+        context, holds, space, expiring, Compacting(context, chunks, fatal), store.path, __version__, reload
+    )
     backing_up = BackingUp(context, _backs(store.path, random_bytes), _drills(random_bytes))
     monitor = Monitor(
         context,

@@ -15,13 +15,13 @@ from ckptd.core.process_table import State
 from ckptd.observe import log
 from ckptd.service import views
 from ckptd.service.caller import Caller
+from ckptd.service.compacting import Compacting
 from ckptd.service.context import Context
 from ckptd.service.expiring import SLICE_ROWS, Expiring
 from ckptd.service.space import Space
 from ckptd.service.users import user_name
 from ckptd.service.views import Map
 from ckptd.store.catalog.interface import Catalog
-from ckptd.store.chunks.interface import ChunkStore
 from ckptd.store.holds import Holds
 
 LOG = log.get(__name__)
@@ -41,19 +41,19 @@ class Maintenance:
     def __init__(
         self,
         context: Context,
-        chunks: ChunkStore,
         holds: Holds,
         space: Space,
         expiring: Expiring,
+        compacting: Compacting,
         path: Path,
         version: str,
         reload: Callable[[], tuple[list[str], list[str]]],
     ) -> None:
         self._context = context
-        self._chunks = chunks
         self._holds = holds
         self._space = space
         self._expiring = expiring
+        self._compacting = compacting
         self._path = path
         self._version = version
         self._reload = reload
@@ -96,7 +96,8 @@ class Maintenance:
         before = self._space.used_bytes
         ended = await self._expiring.run()
         await self._sweep()
-        await self._unlink_packs()
+        await self._compacting.unlink()
+        await self._compacting.run()
         while await context.backend.tend(lambda catalog: catalog.drop_journal(SLICE_ROWS)):
             pass
         now = context.clock.now()
@@ -123,20 +124,6 @@ class Maintenance:
                 return catalog.sweep(held, now, SLICE_ROWS)
 
         while await self._context.backend.tend(sweep):
-            pass
-
-    async def _unlink_packs(self) -> None:
-        """The file first: a row without a file is found again, a file without a row would be lost space."""
-
-        def drop(catalog: Catalog) -> bool:
-            # Asked and done in one slice: a save may append to a pack that was dead a moment ago.
-            dead = catalog.dead_packs(1)
-            for key, name in dead:
-                self._chunks.unlink(name)
-                catalog.drop_pack(key)
-            return bool(dead)
-
-        while await self._context.backend.tend(drop):
             pass
 
     async def _warn_of_abandonment(self, now: int) -> None:

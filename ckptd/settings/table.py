@@ -136,6 +136,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
 
     Setting("cleanup.interval", "interval_seconds", duration("1 s", "30 d", "only when asked"), "3600 s",
         "How often expired checkpoints are removed and space is given back.", reloadable=True),
+    Setting("cleanup.rate", "rate_bytes", size("64 KiB", "10 GiB", "as fast as it can"), "64 MiB",
+        "How much of half-dead packs is copied in a second, and how much of that read back; a quarter while others save.", reloadable=True),
 
     Setting("proof.interval", "interval_seconds", duration("1 min", "365 d", "only when asked"), "24 h",
         "How often the newest checkpoint of each process is read whole, so that damage is known before it is needed.", reloadable=True),

@@ -108,9 +108,10 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Cleanup:
-    """When what has expired goes."""
+    """When what has expired goes, and how fast what is left is put together."""
 
     interval_seconds: float
+    rate_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,7 @@ from ckptd.store.chains import Chains
 from ckptd.store.chunks.interface import ChunkStore, Location
 from ckptd.store.encodings import RAW
 from ckptd.store.prepared import Body, bodies_of, new_chunk
-from ckptd.store.records import ID_BYTES, PACK_HEADER_BYTES, Found, Note, RecordKind, parse_note, walk
-from ckptd.store.verify.packs import name_of
+from ckptd.store.records import ID_BYTES, PACK_HEADER_BYTES, Found, Note, RecordKind, name_of, parse_note, walk
 
 TAG: Final = "maybe-deleted"
 DESCRIPTION: Final = "rebuilt from packs"

@@ -189,6 +189,11 @@ def parse_pack_header(raw: bytes) -> tuple[PackHeader, int]:
     return PackHeader(lineage, name, PackKind(kind), lifetime), size
 
 
+def name_of(file: str) -> bytes:
+    """The random name of a pack, from its file's."""
+    return bytes.fromhex(file.partition(".")[0])
+
+
 def record_header(record: Record, pack: bytes) -> bytes:
     """What stands before the stored bytes of a record in the pack of that name."""
     assert len(record.id) == len(record.base) == ID_BYTES, "struct would pad or cut it in silence"

@@ -148,8 +148,8 @@ class Packs:
     def _is_ours(self, name: str) -> bool:
         with (self._directory / name).open("rb") as file:
             raw = file.read(PACK_HEADER_BYTES)
-        if len(raw) < PACK_HEADER_BYTES:
-            return True  # killed before its header was whole: there is nothing in it
+        if len(raw) < PACK_HEADER_BYTES or not any(raw):
+            return True  # killed before its header was whole, of a private one allocated ahead: there is nothing in it
         try:
             return parse_pack_header(raw)[0].lineage == self._lineage
         except CkptdError:

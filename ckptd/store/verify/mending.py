@@ -14,8 +14,7 @@ from ckptd.store.catalog.interface import Catalog, CatalogReader, Damage, Placed
 from ckptd.store.chains import Chains
 from ckptd.store.chunks.interface import ChunkStore, Location, PrivatePacks
 from ckptd.store.prepared import new_chunk
-from ckptd.store.records import RECORD_HEADER_BYTES, Record, RecordKind, record_in
-from ckptd.store.verify.packs import name_of
+from ckptd.store.records import RECORD_HEADER_BYTES, Record, RecordKind, name_of, record_in
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from ckptd.store.records import (
     RECORD_HEADER_BYTES,
     Found,
     RecordKind,
+    name_of,
     parse_pack_header,
     record_in,
     walk,
@@ -196,11 +197,6 @@ def _is_note(note: PlacedNote, found: Found | None) -> bool:
     if found is None or not found.intact:
         return False
     return found.record.kind is RecordKind.CHECKPOINT and found.stored_bytes == note.stored_bytes
-
-
-def name_of(pack_name: str) -> bytes:
-    """The random name of a pack, from its file's."""
-    return bytes.fromhex(pack_name.partition(".")[0])
 
 
 def _of_chunk(pack: PackRow, row: ChunkRow, problem: str) -> Finding:

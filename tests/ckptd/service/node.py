@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ckptd.errors import StoreFailed
     from ckptd.settings.tree import Config
 
-SETTINGS = {"store.reserve": "0", "store.limit": "1 GB", "checkpoint.interval": "0"}
+SETTINGS = {"store.reserve": "0", "store.limit": "1 GB", "checkpoint.interval": "0", "cleanup.rate": "0"}
 
 
 class FakeWorkers:

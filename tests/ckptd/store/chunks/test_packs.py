@@ -128,6 +128,14 @@ def test_a_failed_sync_ends_the_store(tmp_path: Path, monkeypatch: pytest.Monkey
         private.close() if large else store.sync()
 
 
+def test_a_private_pack_that_was_only_allocated_is_an_orphan(tmp_path: Path) -> None:
+    store = Packs(tmp_path, LINEAGE, numbered(), TARGET)
+    store.private(10_000).add(chunk(1, 1000))  # killed before anything of it is written
+    (name,) = store.names()
+    assert (tmp_path / name).stat().st_size >= TARGET
+    assert store.orphans([]) == [name]
+
+
 def test_a_large_payload_crosses_the_write_buffer_unharmed(tmp_path: Path) -> None:
     world = _Files(tmp_path)
     wanted = [chunk(n, (3 << 20) + 4 * n) for n in range(1, 8)]
