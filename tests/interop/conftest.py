@@ -16,10 +16,22 @@ SECONDS = 60
 def socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The socket of a real daemon with an empty store."""
     folder = tmp_path_factory.mktemp("daemon")
-    path = folder / "ckptd.sock"
+    path, archive = folder / "ckptd.sock", folder / "archive"
+    archive.mkdir()
     with (folder / "log").open("wb") as log:
         daemon = subprocess.Popen(
-            [sys.executable, "-m", "ckptd", "--private", "--store", str(folder / "store"), "--socket", str(path)],
+            [
+                sys.executable,
+                "-m",
+                "ckptd",
+                "--private",
+                "--store",
+                str(folder / "store"),
+                "--socket",
+                str(path),
+                "--set",
+                f"archive.path={archive}",
+            ],
             stdout=log,
             stderr=log,
             cwd=Path(__file__).parents[2],

@@ -108,6 +108,12 @@ def wire(socket: Path) -> Iterator[Wire]:
     wire.ask("process.fence", process_id="state")
     wire.ask("checkpoint.delete", checkpoint_id=saved)
     wire.ask("checkpoint.revive", checkpoint_id=saved)
+    token = wire.ask("process.register", process_id="ended")["token"]
+    ended = wire.ask("checkpoint.save", token=token, parts=[["state", FORM, b"\x80"]], ends="completed")[
+        "checkpoint_id"
+    ]
+    wire.ask("checkpoint.archive", checkpoint_id=ended)
+    wire.ask("checkpoint.unarchive", checkpoint_id=ended)
     wire.ask("store.status")
     wire.ask("store.stats")
     wire.ask("health.report")

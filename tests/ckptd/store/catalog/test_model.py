@@ -69,7 +69,7 @@ class Catalogs(RuleBasedStateMachine):
         super().__init__()
         self.directory = Path(tempfile.mkdtemp(prefix="catalog-model-"))
         self.lives = 0
-        self.at = NOW
+        self.at, self.number = NOW, 0
         self.last: list[Change] = []
 
     @initialize()
@@ -93,8 +93,15 @@ class Catalogs(RuleBasedStateMachine):
 
     def apply(self, *batch: Change) -> None:
         self.at += 1
-        self.last = [replace(change, at=self.at) for change in batch]
+        self.last = [self.numbered(replace(change, at=self.at)) for change in batch]
         self.both(lambda catalog: outcomes(catalog, self.last))
+
+    def numbered(self, change: Change) -> Change:
+        """Under a request number of its own, as every client gives it: only a repetition has one again."""
+        if change.request is None:
+            return change
+        self.number += 1
+        return replace(change, request=asked(self.number))
 
     def row(self, key: int) -> Any:
         return self.readers[0].process_by_key(ProcessKey(key))
