@@ -205,7 +205,6 @@ def compose(
         proving=proving,
         scrubbing=scrubbing,
     )
-    committer.start()
     loops: list[Callable[[], Coroutine[Any, Any, None]]] = [
         lambda: tend(clock, processes, space, monitor.late),
         lambda: watch(clock, monitor),
@@ -230,6 +229,8 @@ def compose(
         chunks.close,
         monitor.close,
     )
+    # Last: what fails before it leaves no thread behind that keeps the process from ending.
+    committer.start()
     return Assembled(services, context, committer, metrics, catalog.lineage, space, expiring, loops, catalog, closing)
 
 
@@ -371,7 +372,8 @@ def _series(path: Path) -> Series | None:
 def _clear_up(catalog: Catalog, chunks: Packs) -> None:
     """Remove packs of this store that no row names, as a daemon was killed before it; and let go of its backups' packs."""
     reader = catalog.reader()
-    catalog.abandon_backups()
+    with suppress(NoSpace):  # a full disk keeps nobody down: these packs are held until the next start
+        catalog.abandon_backups()
     orphans = chunks.orphans(set(reader.packs().values()))
     reader.close()
     for name in orphans:

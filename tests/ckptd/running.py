@@ -129,7 +129,12 @@ class RunningDaemon:
         return self.process.wait(SECONDS)
 
     def descriptor_count(self) -> int:
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        """Descriptors of the daemon, but for the catalog's: threads that read open it when they are first needed."""
+        folder, count = f"/proc/{self.process.pid}/fd", 0
+        for fd in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+                count += "/catalog.db" not in os.readlink(f"{folder}/{fd}")
+        return count
 
     def resident_bytes(self) -> int:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1])

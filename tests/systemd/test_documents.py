@@ -63,10 +63,10 @@ def test_every_place_inside_the_documents_exists() -> None:
 
 @pytest.mark.xdist_group("systemd")
 def test_every_drop_in_is_understood_and_the_daemon_serves_with_it(instance: Instance) -> None:
-    assert len(DROP_INS) == 3
+    assert len(DROP_INS) == 4
     for number, text in enumerate(DROP_INS):
         instance.drop_in(f"{number}.conf", text)
-    instance.run("install", "-d", "-o", "ckptd", "-g", "ckptd", "-m", "0700", "/srv/ckptd")
+    instance.run("install", "-d", "-o", "ckptd", "-g", "ckptd", "-m", "0700", "/srv/ckptd", "/mnt/backup/ckptd")
     instance.configure('[store]\npath = "/srv/ckptd"\n')
     verified = instance.attempt("systemd-analyze", "verify", "ckptd.service")
     assert (verified.returncode, verified.stderr) == (0, "")
