@@ -111,9 +111,11 @@ class Staging:
             if connection != self._connection:
                 # Buffers end with their connection; what is laid in them stays mapped for as long as it is looked at.
                 self._mapped.clear()
+                self._used_at.clear()
                 self._connection = connection
             for number in opened.dropped:
                 self._mapped.pop(number, None)
+                self._used_at.pop(number, None)
             if opened.buffer is None:
                 return None
             self._used_at[opened.buffer] = clock.monotonic()
@@ -125,6 +127,7 @@ class Staging:
         """The connection is closed: unmap what nothing is laid in."""
         self._connection = -1
         self._mapped.clear()
+        self._used_at.clear()
 
     def tidy(self) -> None:
         """Give back what no save has used for a while; doesn't wait for the daemon."""
@@ -132,7 +135,7 @@ class Staging:
             before = clock.monotonic() - IDLE_SECONDS
             idle = [number for number in self._mapped if self._used_at[number] < before]
             for number in idle:
-                del self._mapped[number]
+                del self._mapped[number], self._used_at[number]
             connection = self._connection
         for number in idle:
             self._daemon.submit(calls.release_buffer(number, connection))

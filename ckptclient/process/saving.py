@@ -100,18 +100,23 @@ class Job:
     def _upload(self, daemon: Daemon, number: int) -> SavedInfo:
         connection = daemon.connection
         plans = tuple(params.PartPlan(name=part.name, form=part.form, size_bytes=len(part.data)) for part in self.parts)
-        upload = daemon.call(calls.open_upload(plans, connection))
-        flying: deque[Awaited[None]] = deque()
-        for index, part in enumerate(self.parts):
-            view = memoryview(part.data)
-            for offset in range(0, len(view), limits.piece_bytes_max):
-                piece = bytes(view[offset : offset + limits.piece_bytes_max])
-                flying.append(daemon.submit(calls.write_part(upload, index, offset, piece, connection)))
-                if len(flying) == PIECES_IN_FLIGHT:
-                    flying.popleft().result()
-        for one in flying:
-            one.result()
+        upload = _in_pieces(daemon, connection, plans, [memoryview(part.data) for part in self.parts])
         return daemon.call(calls.save(self.request.having(upload=upload), connection, number))
+
+
+def _in_pieces(daemon: Daemon, connection: int, plans: tuple[params.PartPlan, ...], views: Sequence[memoryview]) -> int:
+    """Send parts ahead as an upload of a connection; its number. Raises UNREACHABLE where that one is lost."""
+    upload = daemon.call(calls.open_upload(plans, connection))
+    flying: deque[Awaited[None]] = deque()
+    for index, view in enumerate(views):
+        for offset in range(0, len(view), limits.piece_bytes_max):
+            piece = bytes(view[offset : offset + limits.piece_bytes_max])
+            flying.append(daemon.submit(calls.write_part(upload, index, offset, piece, connection)))
+            if len(flying) == PIECES_IN_FLIGHT:
+                flying.popleft().result()
+    for one in flying:
+        one.result()
+    return upload
 
 
 class StagedJob(Job):
@@ -149,24 +154,20 @@ class StagedJob(Job):
         return self._admission(daemon)
 
     def _admission(self, daemon: Daemon) -> SavedInfo:
-        laid = self._laid
+        laid, connection = self._laid, daemon.connection
         assert laid is not None, "it has no outcome yet"
-        if laid.connection != daemon.connection:
-            anew = self._staging.again(laid)
-            if anew is None:
-                return self._in_pieces(daemon, laid)
-            laid = self._laid = anew
+        if laid.connection != connection:
+            self._laid = self._staging.again(laid) or laid
+            laid = self._laid
+        if laid.connection == connection:
+            upload = laid.upload
+        else:  # the daemon that is there now has no shared memory left
+            upload = _in_pieces(daemon, connection, laid.plans, laid.views())
         number = self._number = self._number or daemon.next_request()
-        request = params.Stage(**{**vars(self.request), "upload": laid.upload, "position": self._position})
-        admitted = daemon.call(calls.stage_save(request, laid.connection, number))
+        request = params.Stage(**{**vars(self.request), "upload": upload, "position": self._position})
+        admitted = daemon.call(calls.stage_save(request, connection, number))
         self._position = admitted.position
         return admitted
-
-    def _in_pieces(self, daemon: Daemon, laid: Laid) -> SavedInfo:
-        """The daemon that is there now has no shared memory left."""
-        pairs = zip(laid.plans, laid.views(), strict=True)
-        parts = [Stored(name=plan.name, form=plan.form, data=bytes(view)) for plan, view in pairs]
-        return Job(self.request, parts).send(daemon)
 
     def follow(self, daemon: Daemon) -> SavedInfo:
         """Come back once it is on disk, repeating it to a daemon that lost it; raises what it failed with."""

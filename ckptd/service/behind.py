@@ -22,18 +22,15 @@ class Behind:
     def __init__(self, begin: Begin = asyncio.ensure_future) -> None:  # noqa: TID251 - until the hub takes it over
         self.begin = begin
         self._outcomes: dict[Name, asyncio.Future[Map]] = {}
-        self._connections: dict[int, list[Name]] = {}
-
-    @property
-    def count(self) -> int:
-        """How many are on their way."""
-        return sum(not outcome.done() for outcome in self._outcomes.values())
+        self._connections: dict[int, set[Name]] = {}
+        """Of each connection that is there: those that it asked for and that are not on disk."""
 
     def start(self, connection: int, name: Name, work: Coroutine[None, None, Map]) -> None:
         """Have a save persisted."""
         outcome: asyncio.Future[Map] = asyncio.get_running_loop().create_future()
         self._outcomes[name] = outcome
-        self._connections.setdefault(connection, []).append(name)
+        mine = self._connections.setdefault(connection, set())
+        mine.add(name)
 
         async def run() -> None:
             try:
@@ -44,10 +41,13 @@ class Behind:
             except Exception as error:
                 outcome.set_exception(error)
                 outcome.exception()  # looked at: it may be that nobody asks
+                if self._connections.get(connection) is not mine:
+                    self._forget(name, outcome)
                 if not isinstance(error, CkptdError):
                     raise
             else:
-                del self._outcomes[name]  # the catalog has it from here on
+                mine.discard(name)
+                self._forget(name, outcome)  # the catalog has it from here on
 
         self.begin(run())
 
@@ -66,4 +66,9 @@ class Behind:
         for name in self._connections.pop(connection, ()):
             outcome = self._outcomes.get(name)
             if outcome is not None and outcome.done():
-                del self._outcomes[name]
+                self._forget(name, outcome)
+
+    def _forget(self, name: Name, outcome: "asyncio.Future[Map]") -> None:
+        # Under an alias a later save may have the name by now.
+        if self._outcomes.get(name) is outcome:
+            del self._outcomes[name]

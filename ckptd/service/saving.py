@@ -185,13 +185,9 @@ class Saving:
         """A save of an upload that is answered once it is admitted, and persisted behind the answer."""
         if p.token is None or p.upload is None:
             raise BadRequest("only a held process's upload can be staged", hint="call checkpoint.save")
-        # The upload is taken first: it outlives its connection from here on.
+        asked, entry = await self._staged(caller, p, p.token)
+        # The upload is taken now, when nothing can refuse the save for a moment: it outlives its connection from here on.
         upload = self._uploads.take(caller, p.upload)
-        try:
-            asked, entry = await self._staged(caller, p, p.token)
-        except BaseException:
-            upload.close()
-            raise
         work = self._in_turn(asked, _Turn(entry), upload)
         name = p.alias or checkpoint_id(asked.process_id, _TYPES[p.type], asked.seq)
         self.behind.start(caller.connection, (caller.uid, name), work)

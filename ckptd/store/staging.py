@@ -60,11 +60,6 @@ class Pool:
         """Bytes of all buffers."""
         return sum(buffer.size_bytes for buffer in self._buffers.values())
 
-    @property
-    def busy_bytes(self) -> int:
-        """Bytes of those that a save is using."""
-        return sum(buffer.size_bytes for buffer in self._buffers.values() if buffer.busy)
-
     def take(self, connection: int, uid: int, size_bytes: int) -> Taken:
         """A buffer of at least so many bytes: a warm one where there is one. NoSpace where the limits are reached."""
         idle = [buffer for buffer in self._buffers.values() if buffer.connection == connection and not buffer.busy]

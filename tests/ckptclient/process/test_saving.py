@@ -4,8 +4,9 @@ import pytest
 
 from ckptclient.errors import CkptdError, NoSpace, TimedOut, Unreachable
 from ckptclient.payload import encode
-from ckptclient.process.saving import INLINE_BYTES_MAX, UPLOADS_MAX, Job, Saved, Stored, stored
-from ckptclient.wire import limits, params
+from ckptclient.process.saving import INLINE_BYTES_MAX, UPLOADS_MAX, Job, Saved, StagedJob, Stored, stored
+from ckptclient.staging import Laid
+from ckptclient.wire import layout, limits, params
 from tests.ckptclient.process.scripted import TOKEN, ScriptedDaemon
 
 LARGE = Stored(name="state/0", form=b"\x80", data=bytes(2 * limits.piece_bytes_max + 10))
@@ -94,3 +95,27 @@ def test_an_error_counts_as_told_once_somebody_heard_it() -> None:
         with pytest.raises(CkptdError):
             one.answer()
     assert one.raised
+
+
+def test_a_daemon_without_shared_memory_is_given_a_lost_save_at_its_old_place() -> None:
+    daemon = ScriptedDaemon()
+    plans = (
+        params.PartPlan(name="state", form=b"", size_bytes=3),
+        params.PartPlan(name="state/0", form=b"", size_bytes=5),
+    )
+    memory = bytearray(2 * layout.ALIGNMENT)
+    memory[:3], memory[layout.ALIGNMENT : layout.ALIGNMENT + 5] = b"abc", b"12345"
+    laid = Laid(7, daemon.connection, plans, memoryview(memory), len(memory))
+    daemon.answers["checkpoint.stage"] = lambda asked: {
+        "checkpoint_id": "p_processing_state_1", "seq": 1, "created_at": 1, "expires_at": None, "level": "memory",
+        "due": None, "position": 4,
+    }  # fmt: skip
+    one = StagedJob(params.Save(request=0, token=TOKEN), laid, daemon.staging)
+    one.send(daemon)
+    daemon.connection += 1
+    one.send(daemon)
+    first, second = daemon.of("checkpoint.stage")
+    assert (first["upload"], first.get("position")) == (7, None)
+    assert (second["upload"], second["position"], second["request"]) == (1, 4, first["request"])
+    written = [(piece["part"], piece["data"]) for piece in daemon.of("part.write")]
+    assert written == [(0, b"abc"), (1, b"12345")]

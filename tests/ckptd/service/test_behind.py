@@ -8,7 +8,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from ckptclient.errors import BadRequest, UnknownCheckpoint
+from ckptclient.errors import BadRequest, Busy, NoSpace, UnknownCheckpoint
 from ckptclient.wire import layout, params as p
 from ckptd.service.passing import Passing
 from tests.ckptd.service.node import Node, Worker
@@ -177,6 +177,43 @@ async def test_without_room_it_crosses_in_pieces(node: Node, worker: Worker) -> 
     opened = node.inside.services.saving.open_upload(worker.caller, p.OpenUpload(parts=plan, staging=True))
     assert opened["buffer"] is None
     assert not isinstance(opened, Passing)
+
+
+async def test_a_refusal_for_a_moment_leaves_the_upload_where_it_is(node: Node, worker: Worker) -> None:
+    token = (await worker.register())["token"]
+    (entry,) = node.inside.context.table
+    asked = p.Stage(request=worker.next(), token=token, upload=lay(node, worker, 3))
+    entry.closing = True
+    with pytest.raises(Busy):
+        await node.inside.services.saving.stage(worker.caller, asked)
+    entry.closing = False
+    saved: Any = await node.inside.services.saving.stage(worker.caller, asked)
+    await wait(node, worker, saved["checkpoint_id"])
+    assert await stored(node, worker, saved["checkpoint_id"]) == contents(3)
+
+
+async def test_nothing_is_kept_of_a_save_that_is_on_disk_or_that_nobody_can_ask_for(node: Node, worker: Worker) -> None:
+    behind = node.inside.services.saving.behind
+
+    async def fails() -> Any:
+        raise NoSpace("full")
+
+    token = (await worker.register())["token"]
+    for seed in range(3):
+        await wait(node, worker, (await save(node, worker, token, seed))["checkpoint_id"])
+    assert (behind._outcomes, behind._connections) == ({}, {worker.caller.connection: set()})
+    name = (1000, "lost")
+    behind.start(worker.caller.connection, name, fails())
+    with pytest.raises(NoSpace):
+        await behind.outcome(name)
+    assert name in behind._outcomes, "it can be asked for again"
+    behind.dropped(worker.caller.connection)
+    assert behind._outcomes == {}
+    behind.start(9, name, fails())
+    behind.dropped(9)
+    with pytest.raises(NoSpace):
+        await behind.outcome(name)
+    assert (behind._outcomes, behind._connections) == ({}, {})
 
 
 async def test_every_descriptor_is_given_back(node: Node, worker: Worker) -> None:
