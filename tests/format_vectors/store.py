@@ -121,7 +121,10 @@ def content(path: Path) -> dict[str, Any]:
 def extract(version: int, into: Path) -> None:
     """The store of a format version, as a directory."""
     with tarfile.open(HERE / f"store_v{version}.tar.xz") as tar:
-        tar.extractall(into, filter="data")
+        # Python 3.11.0 to 3.11.3 know no filters, and later ones want one.
+        if hasattr(tarfile, "data_filter"):
+            tar.extraction_filter = tarfile.data_filter
+        tar.extractall(into)
 
 
 def main() -> None:

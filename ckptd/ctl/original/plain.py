@@ -14,10 +14,12 @@ import pathlib
 import pickle  # noqa: TID251  (this is what is read)
 import uuid
 from collections.abc import Callable, Mapping
+from enum import Enum
 from typing import Any, Final, Self
 
 from typing_extensions import override
 
+from ckptclient.config import CheckpointStatus, CheckpointType
 from ckptclient.errors import Encoding
 
 _BUILTINS: Final = (
@@ -50,6 +52,16 @@ def _reconstructor(kind: type[Any], _base: object, _state: object) -> object:
     return kind() if issubclass(kind, StandIn) else object.__new__(kind)
 
 
+def _member(kind: object, name: object) -> object:
+    """How Python 3.11.0 to 3.11.3 name a member of an enumeration; the value of the original's own, else its name."""
+    if not (isinstance(kind, type) and issubclass(kind, StandIn) and isinstance(name, str)):
+        raise pickle.UnpicklingError("an attribute of something that is no enumeration")
+    known = _ENUMERATIONS.get(kind.name)
+    return kind(known[name].value if known is not None and name in known.__members__ else name)
+
+
+_ENUMERATIONS: Final[Mapping[str, type[Enum]]] = {one.__name__: one for one in (CheckpointStatus, CheckpointType)}
+
 _TABLE: Final[Mapping[tuple[str, str], Callable[..., object]]] = {
     **{("builtins", one.__name__): one for one in _BUILTINS},
     **{(one.__module__, one.__name__): one for one in _LIBRARY},
@@ -62,6 +74,7 @@ _TABLE: Final[Mapping[tuple[str, str], Callable[..., object]]] = {
     ("array", "array"): array.array,
     ("array", "_array_reconstructor"): _array,
     ("copyreg", "_reconstructor"): _reconstructor,
+    ("builtins", "getattr"): _member,
 }
 
 _NUMPY: Final[Mapping[str, str]] = {

@@ -57,6 +57,18 @@ def test_an_object_that_nobody_knows_is_the_dict_of_its_fields() -> None:
     assert (found["state"]["completed_steps"], found["state"]["last_update"]) == (40, AT)
 
 
+@pytest.mark.parametrize(
+    ("kind", "member", "value"),
+    [
+        ("CheckpointStatus", "ACTIVE", "active"),
+        ("CheckpointType", "MODEL_STATE", "model_state"),
+        ("Mood", "GLAD", "GLAD"),
+    ],
+)
+def test_a_member_that_python_3_11_2_named_by_getattr(kind: str, member: str, value: str) -> None:
+    assert load(f"cbuiltins\ngetattr\n(ccheckpoint_system\n{kind}\nS'{member}'\ntR.".encode()) == value
+
+
 class Slotted:
     __slots__ = ("a", "b")
 
