@@ -64,13 +64,29 @@ def make_image(path: Path, kind: str, size: str = "", *options: str) -> Path:
     return path
 
 
+PAGE_OPTIONS = {"ext4": ("-b", "4096"), "xfs": ("-s", "size=4096")}
+"""For file systems on a device of `looped(..., paged=True)`, which takes whole pages alone."""
+
+
 @contextmanager
-def looped(file: Path) -> Iterator[str]:
-    """A loop device over a file."""
-    device = run(["losetup", "-f", "--show", file])
+def looped(file: Path, *, paged: bool = False) -> Iterator[str]:
+    """A loop device over a file; `paged`: it is asked for one page at a time.
+
+    The kernel's loop driver answers that a write went well of which its file took only the first part. A request that
+    is one page is taken whole or not at all, so that a device whose file is full fails, and doesn't lie.
+    """
+    device = run(["losetup", *(["--sector-size", "4096"] if paged else []), "-f", "--show", file])
+    requests = Path("/sys/block", Path(device).name, "queue/max_sectors_kb")
+    before = requests.read_text(encoding="ascii")
     try:
+        if paged:
+            try:
+                requests.write_text("4", encoding="ascii")
+            except OSError as error:
+                raise Impossible(f"{requests} can't be set: {error.strerror}") from error
         yield device
     finally:
+        requests.write_text(before, encoding="ascii")  # it outlasts the file
         subprocess.run(["losetup", "-d", device], check=True)
 
 

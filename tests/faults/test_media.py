@@ -1,6 +1,8 @@
 """Disks that fail and fill for real: syncs that lose data, no room, no inodes."""
 
 import itertools
+import mmap
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +18,7 @@ from ckptd.ctl.selftest.replaying import SETTINGS
 from ckptd.ctl.selftest.running import Daemon, wait_until
 from ckptd.ctl.selftest.truth import faults, lines, read_logs
 from tests.faults.broken import program
-from tests.faults.media import fill, looped, make_image, mounted, run, tmpfs
+from tests.faults.media import PAGE_OPTIONS, fill, looped, make_image, mounted, run, tmpfs
 
 pytestmark = pytest.mark.root
 
@@ -46,12 +48,38 @@ def work_done(daemon: Daemon, disk: Path, seed: str, acts: int) -> list[str]:
     return [line["code"] for line in lines(log) if line.get("code") == "NO_SPACE"]
 
 
+def test_what_the_failing_disk_says_is_written_is_there(disk: Path) -> None:
+    """Else what follows would blame the daemon for what its disk does: of a lie nobody can recover."""
+    size, page = 256 << 10, 4096
+    with tmpfs(disk / "memory", "size=1100k") as memory:
+        image = memory / "image"
+        run(["truncate", "-s", "4M", image])
+        with looped(image, paged=True) as device:
+            fd = os.open(device, os.O_RDWR | os.O_DIRECT)
+            block = mmap.mmap(-1, size)
+            block[:] = b"x" * size
+            told = []
+            for offset in range(0, 4 << 20, size):
+                try:
+                    written = os.pwrite(fd, block, offset)
+                    os.fdatasync(fd)
+                except OSError:
+                    told.append("failed")
+                    continue
+                with image.open("rb") as file:
+                    file.seek(offset)
+                    assert file.read(written) == b"x" * written, f"at {offset // page}"
+                told.append("written")
+            os.close(fd)
+    assert {"written", "failed"} == set(told)
+
+
 @pytest.mark.parametrize("kind", ["ext4", "xfs"])
 def test_a_sync_that_really_fails_ends_the_daemon_and_nothing_acknowledged_is_lost(disk: Path, kind: str) -> None:
     """The file system lies on a loop device whose file lies where there is no more room: its syncs fail, and forget."""
     with tmpfs(disk / "memory", "size=420m") as memory:
-        image = make_image(memory / "image", kind, "400M")
-        with looped(image) as device:
+        image = make_image(memory / "image", kind, "400M", *PAGE_OPTIONS[kind])
+        with looped(image, paged=True) as device:
             with mounted(device, disk / "mounted") as place:
                 daemon = daemon_on(place, disk)
                 with daemon.serving():
