@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 SIZES = {"ext4": "64M", "xfs": "320M"}
@@ -76,18 +76,25 @@ def looped(file: Path, *, paged: bool = False) -> Iterator[str]:
     is one page is taken whole or not at all, so that a device whose file is full fails, and doesn't lie.
     """
     device = run(["losetup", *(["--sector-size", "4096"] if paged else []), "-f", "--show", file])
-    requests = Path("/sys/block", Path(device).name, "queue/max_sectors_kb")
-    before = requests.read_text(encoding="ascii")
     try:
-        if paged:
-            try:
-                requests.write_text("4", encoding="ascii")
-            except OSError as error:
-                raise Impossible(f"{requests} can't be set: {error.strerror}") from error
-        yield device
+        with _page_by_page(device) if paged else nullcontext():
+            yield device
     finally:
-        requests.write_text(before, encoding="ascii")  # it outlasts the file
         subprocess.run(["losetup", "-d", device], check=True)
+
+
+@contextmanager
+def _page_by_page(device: str) -> Iterator[None]:
+    longest = Path("/sys/block", Path(device).name, "queue/max_sectors_kb")
+    before = longest.read_text(encoding="ascii")
+    try:
+        longest.write_text("4", encoding="ascii")
+    except OSError as error:
+        raise Impossible(f"{longest} can't be set: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        longest.write_text(before, encoding="ascii")  # it outlasts the file
 
 
 def fill(directory: Path, name: str = "filler") -> Path:
