@@ -54,6 +54,7 @@ def test_a_state_travels_to_another_node_and_a_worker_goes_on_with_it(
     again = ckptctl(there, "import", str(file))
     assert (again["imported"], again["checkpoint_id"]) == (False, first["checkpoint_id"])
     with there.manager().process("train", task_id="llm", total_steps=9) as process:
+        assert (process.resumed, process.skipped) == (True, ()), there.log.read_text()
         assert process.restore() == STATE
     # From now on the process is somebody's, and what is imported comes beside it only where that is said.
     ckptctl(there, "expire", str(first["checkpoint_id"]), "--yes")
